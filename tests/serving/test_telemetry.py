@@ -193,36 +193,30 @@ def test_limits_are_those_of_the_control_group(tmp_path: Path) -> None:
     assert (cpu_limit(first), memory_limit(first)) == (cores, memory)
 
 
-class Nvml:
+def nvml() -> SimpleNamespace:
     """Stands in for NVIDIA's library: two GPUs, of which the second tells no utilization, as under MIG."""
 
-    NVMLError = RuntimeError
-
-    def nvmlDeviceGetCount(self) -> int:
-        return 2
-
-    def nvmlDeviceGetHandleByIndex(self, number: int) -> int:
-        return number
-
-    def nvmlDeviceGetUUID(self, device: int) -> str:
-        return f"GPU-{device}"
-
-    def nvmlDeviceGetMemoryInfo(self, device: int) -> object:
-        return SimpleNamespace(used=2**30 * (device + 1), total=2**33)
-
-    def nvmlDeviceGetComputeRunningProcesses(self, device: int) -> list[object]:
-        own = SimpleNamespace(pid=os.getpid(), usedGpuMemory=2**20)
-        return [own, SimpleNamespace(pid=1, usedGpuMemory=5)] if device == 0 else []
-
-    def nvmlDeviceGetUtilizationRates(self, device: int) -> object:
+    def utilization(device: int) -> object:
         if device == 1:
-            raise self.NVMLError("not supported")
+            raise RuntimeError("not supported")
         return SimpleNamespace(gpu=75, memory=10)
+
+    own, others = SimpleNamespace(pid=os.getpid(), usedGpuMemory=2**20), SimpleNamespace(pid=1, usedGpuMemory=5)
+    functions = {
+        "GetCount": lambda: 2,
+        "GetHandleByIndex": lambda number: number,
+        "GetUUID": lambda device: f"GPU-{device}",
+        "GetMemoryInfo": lambda device: SimpleNamespace(used=2**30 * (device + 1), total=2**33),
+        "GetComputeRunningProcesses": lambda device: [own, others] if device == 0 else [],
+        "GetUtilizationRates": utilization,
+    }
+    named = {f"nvmlDevice{name}": function for name, function in functions.items()}
+    return SimpleNamespace(NVMLError=RuntimeError, **named)
 
 
 def test_gpus_are_told_of_where_there_are_any(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "mlops_gpu_memory_bytes{" not in Telemetry("bare").exposition().decode()
-    monkeypatch.setattr(gpu, "_open", Nvml)
+    monkeypatch.setattr(gpu, "_open", nvml)
     found = parsed(Telemetry("worker-1").exposition().decode())
     assert value(found, "gpu_utilization_ratio", gpu="0", uuid="GPU-0") == 0.75
     assert value(found, "gpu_utilization_ratio", gpu="1", uuid="GPU-1") is None
@@ -232,7 +226,7 @@ def test_gpus_are_told_of_where_there_are_any(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_promtool_finds_no_fault_with_any_metric_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gpu, "_open", Nvml)
+    monkeypatch.setattr(gpu, "_open", nvml)
     telemetry = Telemetry("worker-0")
     telemetry.begin("m", [("1.0.0", "champion", TASK), ("1.1.0", "shadow", TASK)])
     telemetry.loading("m", "1.0.0")

@@ -49,7 +49,9 @@ class InForce:
             named += [(deployment.champion, "paired"), (deployment.canary, "paired")]
         named += [(shadow, "shadow") for shadow in deployment.shadows]
         return [
-            (name, role, self.versions[name].schema.task) for name, role in named if name is not None and name in self.versions
+            (name, role, self.versions[name].schema.task)
+            for name, role in named
+            if name is not None and name in self.versions
         ]
 
     @cached_property

@@ -23,9 +23,7 @@ def cpu_limit(cgroups: Path = CGROUPS) -> float:
 def memory_limit(cgroups: Path = CGROUPS) -> int:
     """Return the bytes of memory that the processes of the control group, or of the machine, may use together."""
     machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    (limit,) = (
-        _words(cgroups / "memory.max", 1) or _words(cgroups / "memory" / "memory.limit_in_bytes", 1) or ("max",)
-    )
+    (limit,) = _words(cgroups / "memory.max", 1) or _words(cgroups / "memory" / "memory.limit_in_bytes", 1) or ("max",)
     return machine if limit == "max" or int(limit) > _NO_LIMIT else min(machine, int(limit))
 
 

@@ -15,6 +15,7 @@ from mlops_dagster.serving.telemetry.gpu import GpuMetrics
 from mlops_dagster.serving.telemetry.limits import cpu_limit, memory_limit
 
 _STATM = Path("/proc/self/statm")
+_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 
 
 def process_name(name: str | None) -> str:
@@ -22,16 +23,16 @@ def process_name(name: str | None) -> str:
     return name or str(os.getpid())
 
 
-def share_files(process: str) -> bool:
-    """Name the files of metrics after `process`; return false if metrics are not kept in files that processes share.
+def share_files(process: str) -> Path | None:
+    """Name the files of metrics after `process`; return their folder, None if processes share no metrics.
 
     Call it before metrics are made. prometheus_client names the files by pid, which adds three files with each process
     that dies and is started again, and every scrape reads them all.
     """
     if not values.ValueClass._multiprocess:
-        return False
+        return None
     values.ValueClass = values.MultiProcessValue(lambda: process)  # type: ignore[no-untyped-call]  # it has no annotations
-    return True
+    return Path(os.environ[_FOLDER])
 
 
 def forget(folder: Path, process: str) -> None:
@@ -40,7 +41,7 @@ def forget(folder: Path, process: str) -> None:
 
 
 class ProcessMetrics:
-    """Memory, CPU time and limits of one process; prometheus_client's own collector only knows the process that is scraped."""
+    """Memory, CPU time and limits of one process; prometheus_client's own collector knows the scraped one only."""
 
     def __init__(self, process: str, registry: CollectorRegistry) -> None:
         self._memory = Gauge(

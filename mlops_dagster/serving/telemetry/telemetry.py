@@ -14,6 +14,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 from mlops_dagster.predictions import Role, SpoolDepth
 from mlops_dagster.serving.deployed.guard import Violation
+from mlops_dagster.serving.telemetry import fleet
 from mlops_dagster.serving.telemetry.arms import ARM, ArmMetrics, ArmTelemetry
 from mlops_dagster.serving.telemetry.labels import LabelMetrics, counted_classes
 from mlops_dagster.serving.telemetry.process import ProcessMetrics, process_name, share_files
@@ -35,7 +36,7 @@ class Telemetry:
         # The series `..._created` do not exist with several processes, and are not used.
         disable_created_metrics()  # type: ignore[no-untyped-call]  # it has no annotations
         name = process_name(process)
-        self._shared = share_files(name)
+        self._folder = share_files(name)
         self._registry = registry = CollectorRegistry()
         self._process = ProcessMetrics(name, registry)
         self._arm_metrics = ArmMetrics(registry)
@@ -243,6 +244,11 @@ class Telemetry:
         for table in self._held_tables:
             self._held.labels(table).set(entries.get(table, 0))
 
+    def tell_fleet(self, text: bytes) -> None:
+        """Have `/metrics` of every process end with `text`; nothing happens where processes share no metrics."""
+        if self._folder is not None:
+            fleet.write(self._folder, text)
+
     def measure(self) -> None:
         """Measure memory and CPU time of this process; call it every few seconds."""
         self._process.measure()
@@ -250,11 +256,11 @@ class Telemetry:
     def exposition(self) -> bytes:
         """Return the metrics of all processes that share the folder as text for Prometheus; takes milliseconds."""
         self.measure()
-        registry = self._registry
-        if self._shared:
-            registry = CollectorRegistry()
-            MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # it has no annotations
-        return generate_latest(registry)
+        if self._folder is None:
+            return generate_latest(self._registry)
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # it has no annotations
+        return generate_latest(registry) + fleet.read(self._folder)
 
     def _spool_gauge(self, name: str, documentation: str) -> Gauge:
         # All processes measure the same spool, so the newest value holds.

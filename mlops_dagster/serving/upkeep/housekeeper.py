@@ -6,6 +6,7 @@ It is separate so that the workers' interpreters do nothing but answer requests.
 import logging
 import os
 import signal
+from datetime import timedelta
 
 from mlops_dagster.errors import is_panic
 from mlops_dagster.loop.registry_events.follow import follow_registry
@@ -14,6 +15,8 @@ from mlops_dagster.loop.registry_events.verify import verify_history
 from mlops_dagster.serving.deployed.registry_cache import RegistryCache
 from mlops_dagster.serving.processes.heartbeat import BEAT_SECONDS, ProcessHeartbeat, child_main
 from mlops_dagster.serving.telemetry.telemetry import Telemetry
+from mlops_dagster.serving.upkeep.beating import DutyBeats
+from mlops_dagster.serving.upkeep.fleet import fleet_text
 from mlops_dagster.serving.upkeep.periodic import PeriodicTask
 from mlops_dagster.serving.upkeep.shipping import Shipper
 from mlops_dagster.settings import Settings
@@ -32,6 +35,7 @@ LABEL_DEBT_SECONDS = 30.0
 FOLLOW_SECONDS = 2.0
 AUDIT_SECONDS = 6 * 3600.0
 LIMITS_SECONDS = 15.0
+FLEET_SECONDS = 30.0
 NICER = 10  # added to the niceness: answers come first, and entries that are shipped a little later are not lost
 
 
@@ -61,6 +65,12 @@ def work(leash: ProcessHeartbeat, arguments: list[str]) -> None:
             settle_registry_alerts(stores)
             stores.alerts.update_mutes()
 
+    def tell_fleet() -> None:
+        text, failures = fleet_text(stores, stores.clock.now())
+        telemetry.tell_fleet(text)
+        if failures:
+            raise failures[0]
+
     duties = [
         PeriodicTask("rollups", ROLL_UP_SECONDS, roll_up, telemetry),
         PeriodicTask("shared rollups", ROLL_UP_SECONDS, housekeeping.share, telemetry),
@@ -75,10 +85,14 @@ def work(leash: ProcessHeartbeat, arguments: list[str]) -> None:
         PeriodicTask("audit", AUDIT_SECONDS, lambda: verify_history(stores), telemetry),
         # At once, so that a restart leaves no gap in the metric.
         PeriodicTask("label debt", LABEL_DEBT_SECONDS, tell_label_debts, telemetry, at_once=True),
+        PeriodicTask("fleet", FLEET_SECONDS, tell_fleet, telemetry, at_once=True),
         PeriodicTask("slow limits", LIMITS_SECONDS, housekeeping.read_slow_limits, telemetry, at_once=True),
         PeriodicTask("process", MEASURE_SECONDS, telemetry.measure, telemetry),
         PeriodicTask("signs of life", BEAT_SECONDS, lambda: leash.beat("housekeeper"), telemetry),
     ]
+    watched = [duty for duty in duties if duty.name in ("rollups", "log")]
+    beats = DutyBeats(stores.beats, watched, timedelta(seconds=2 * FLEET_SECONDS))
+    duties.append(PeriodicTask("beats", FLEET_SECONDS, beats.tell, telemetry))
     telemetry.measure()
     os.nice(NICER)
     for duty in duties:
