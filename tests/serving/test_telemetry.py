@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import timeit
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.parser import text_string_to_metric_families
 
 from mlops_dagster.predictions import FeedbackResult, Hit, LabelDebt, SpoolDepth, Status
@@ -23,6 +25,7 @@ from mlops_dagster.serving.telemetry import gpu
 from mlops_dagster.serving.telemetry.arms import BatchHistogram
 from mlops_dagster.serving.telemetry.limits import cpu_limit, memory_limit
 from mlops_dagster.serving.telemetry.process import forget
+from mlops_dagster.serving.telemetry.shared import SharedMetrics
 from mlops_dagster.serving.telemetry.telemetry import Telemetry
 from mlops_dagster.tasks import Classification
 from tests.support.serving.data_plane import NOW
@@ -342,3 +345,21 @@ def test_any_of_several_processes_answers_for_all_and_the_dead_leave_their_count
     )
     new = {file.name for file in tmp_path.iterdir()} - files
     assert all(name.startswith("gauge_live") for name in new), "who starts again leaves no files of its old life"
+
+    shared = SharedMetrics(tmp_path)
+    assert parsed(shared.text().decode()) == by_the_library(tmp_path)
+    for worker in (second, again):
+        worker.tell("fill", 2)
+    assert parsed(shared.text().decode()) == by_the_library(tmp_path), "new series, too"
+    for worker in (second, again):
+        worker.tell("fill", 50)
+    lines = [line for line in shared.text().splitlines() if not line.startswith(b"#")]
+    assert 20_000 < len(lines) < 100_000
+    assert min(timeit.repeat(shared.text, number=1, repeat=5)) < 0.3
+
+
+def by_the_library(folder: Path) -> Samples:
+    """What prometheus_client itself makes of the same files."""
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry, str(folder))
+    return parsed(generate_latest(registry).decode())

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created_metrics, generate_latest
-from prometheus_client.multiprocess import MultiProcessCollector
 
 from mlops_dagster.predictions import Role, SpoolDepth
 from mlops_dagster.serving.deployed.guard import Violation
@@ -18,6 +17,7 @@ from mlops_dagster.serving.telemetry import fleet
 from mlops_dagster.serving.telemetry.arms import ARM, ArmMetrics, ArmTelemetry
 from mlops_dagster.serving.telemetry.labels import LabelMetrics, counted_classes
 from mlops_dagster.serving.telemetry.process import ProcessMetrics, process_name, share_files
+from mlops_dagster.serving.telemetry.shared import SharedMetrics
 from mlops_dagster.tasks import Task
 
 _ROLES = ("worker", "housekeeper")
@@ -37,6 +37,7 @@ class Telemetry:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # it has no annotations
         name = process_name(process)
         self._folder = share_files(name)
+        self._all = None if self._folder is None else SharedMetrics(self._folder)
         self._registry = registry = CollectorRegistry()
         self._process = ProcessMetrics(name, registry)
         self._arm_metrics = ArmMetrics(registry)
@@ -256,11 +257,9 @@ class Telemetry:
     def exposition(self) -> bytes:
         """Return the metrics of all processes that share the folder as text for Prometheus; takes milliseconds."""
         self.measure()
-        if self._folder is None:
+        if self._folder is None or self._all is None:
             return generate_latest(self._registry)
-        registry = CollectorRegistry()
-        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # it has no annotations
-        return generate_latest(registry) + fleet.read(self._folder)
+        return self._all.text() + fleet.read(self._folder)
 
     def _spool_gauge(self, name: str, documentation: str) -> Gauge:
         # All processes measure the same spool, so the newest value holds.
