@@ -60,6 +60,12 @@ class Settings(BaseSettings):
         default=None,
         description="where people open Dagster's UI, https://dagster.example.com: pages and commands link to it",
     )
+    heartbeat_url: str | None = Field(
+        default=None,
+        repr=False,  # whoever has it can feign signs of life
+        description="an address of an outside watcher (http or https) that is fetched after each good look at all "
+        "models; it tells people when this stops",
+    )
     signing_key: Path | None = Field(default=None, description="private key (PEM) that signs registered versions")
     trusted_key: Path | None = Field(
         default=None, description="public key (PEM) that must have signed every loaded version"

@@ -17,6 +17,7 @@ from mlops_dagster.alerting.life.silence import Silence
 from mlops_dagster.alerting.life.steps import Ending, News, Sighting, Step
 from mlops_dagster.alerting.policy import AlertPolicy, LateReports
 from mlops_dagster.alerting.rule import Notice, Rule
+from mlops_dagster.alerting.silent import send_heartbeat, tell_silent
 
 __all__ = [
     "FLEET",
@@ -40,4 +41,6 @@ __all__ = [
     "Silence",
     "Step",
     "alert_key",
+    "send_heartbeat",
+    "tell_silent",
 ]

@@ -26,6 +26,10 @@ GAUGES: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
         ("model", "version", "bound"),
     ),
     "macro_f1": ("Macro-F1 of the answers of the last 24 hours whose label is known", ("model", "version")),
+    "alert": (
+        "Open alerts by state (firing, acknowledged, muted); of the platform with the model *",
+        ("model", "rule", "severity", "state"),
+    ),
     "beat_time_seconds": ("Last success of recurring work, in seconds since 1970", ("name", "model")),
     "beat_every_seconds": ("Time within which the next success of recurring work is due", ("name", "model")),
 }

@@ -1,10 +1,12 @@
 """The numbers of all models that the housekeeper reads from the stores for `/metrics`."""
 
+from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final
 
+from mlops_dagster.alerting import Alert
 from mlops_dagster.registry import Stage
 from mlops_dagster.serving.telemetry.fleet import FleetGauges
 from mlops_dagster.serving.upkeep.isolation import for_each
@@ -26,10 +28,21 @@ def fleet_text(stores: Stores, now: datetime) -> tuple[bytes, list[Exception]]:
     """
     gauges = FleetGauges()
     failures = for_each(stores.registry.models(), partial(_add_model, stores, gauges, now))
+    open_alerts = Counter(
+        (alert.model, alert.rule, alert.severity.value, _state(alert)) for alert in stores.alerts.list()
+    )
+    for labels, number in open_alerts.items():
+        gauges.add("alert", number, *labels)
     for beat in stores.beats.list():
         gauges.add("beat_time_seconds", beat.at.timestamp(), beat.name, beat.model)
         gauges.add("beat_every_seconds", beat.every.total_seconds(), beat.name, beat.model)
     return gauges.text(), failures
+
+
+def _state(alert: Alert) -> str:
+    if alert.muted_by is not None:
+        return "muted"
+    return "firing" if alert.acknowledged is None else "acknowledged"
 
 
 def _add_model(stores: Stores, gauges: FleetGauges, now: datetime, model: str) -> None:

@@ -8,6 +8,7 @@ import os
 import signal
 from datetime import timedelta
 
+from mlops_dagster.alerting import tell_silent
 from mlops_dagster.errors import is_panic
 from mlops_dagster.loop.registry_events.follow import follow_registry
 from mlops_dagster.loop.registry_events.settle import settle_registry_alerts
@@ -71,6 +72,9 @@ def work(leash: ProcessHeartbeat, arguments: list[str]) -> None:
         if failures:
             raise failures[0]
 
+    def watch_watchers() -> None:
+        tell_silent(stores.alerts, stores.beats.list(), stores.clock.now())
+
     duties = [
         PeriodicTask("rollups", ROLL_UP_SECONDS, roll_up, telemetry),
         PeriodicTask("shared rollups", ROLL_UP_SECONDS, housekeeping.share, telemetry),
@@ -85,6 +89,7 @@ def work(leash: ProcessHeartbeat, arguments: list[str]) -> None:
         PeriodicTask("audit", AUDIT_SECONDS, lambda: verify_history(stores), telemetry),
         # At once, so that a restart leaves no gap in the metric.
         PeriodicTask("label debt", LABEL_DEBT_SECONDS, tell_label_debts, telemetry, at_once=True),
+        PeriodicTask("watchers", FLEET_SECONDS, watch_watchers, telemetry),
         PeriodicTask("fleet", FLEET_SECONDS, tell_fleet, telemetry, at_once=True),
         PeriodicTask("slow limits", LIMITS_SECONDS, housekeeping.read_slow_limits, telemetry, at_once=True),
         PeriodicTask("process", MEASURE_SECONDS, telemetry.measure, telemetry),
