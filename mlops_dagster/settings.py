@@ -60,6 +60,9 @@ class Settings(BaseSettings):
         default=None,
         description="where people open Dagster's UI, https://dagster.example.com: pages and commands link to it",
     )
+    docs_url: str | None = Field(
+        default=None, description="where this documentation is published; alerts and rules link its runbooks"
+    )
     heartbeat_url: str | None = Field(
         default=None,
         repr=False,  # whoever has it can feign signs of life
@@ -171,7 +174,7 @@ class Settings(BaseSettings):
         description="own types that model files may hold, dotted names parted by commas: loading runs their code",
     )
 
-    @field_validator("dagster_url")
+    @field_validator("dagster_url", "docs_url")
     @classmethod
     def _is_opened_in_browsers(cls, url: str | None) -> str | None:
         if url is not None and not _PAGE.fullmatch(url):

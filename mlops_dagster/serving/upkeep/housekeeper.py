@@ -95,7 +95,7 @@ def work(leash: ProcessHeartbeat, arguments: list[str]) -> None:
         PeriodicTask("process", MEASURE_SECONDS, telemetry.measure, telemetry),
         PeriodicTask("signs of life", BEAT_SECONDS, lambda: leash.beat("housekeeper"), telemetry),
     ]
-    watched = [duty for duty in duties if duty.name in ("rollups", "log")]
+    watched = [duty for duty in duties if duty.name in ("rollups", "log", "fleet")]
     beats = DutyBeats(stores.beats, watched, timedelta(seconds=2 * FLEET_SECONDS))
     duties.append(PeriodicTask("beats", FLEET_SECONDS, beats.tell, telemetry))
     telemetry.measure()
