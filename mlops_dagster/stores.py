@@ -82,7 +82,7 @@ class Stores:
 
     @cached_property
     def beats(self) -> Beats:
-        """The last success of each sensor, report and background duty."""
+        """The last success of each watcher."""
         return Beats(self.settings.database, self.clock)
 
     @cached_property

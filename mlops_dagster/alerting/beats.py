@@ -1,4 +1,4 @@
-"""Beats: the last success of each sensor, report and background duty, from which a watcher sees what has stopped."""
+"""Beats: the last success of each watcher, from which another watcher sees that it has stopped."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,9 +31,9 @@ _NOTE: Final = text(
 
 @dataclass(frozen=True, slots=True)
 class Beat:
-    """The last success of one piece of recurring work.
+    """The last success of a watcher.
 
-    `name` is "sensor:NAME", "report:KIND" or "duty:NAME"; `model` is empty for work of the whole fleet.
+    `name` is "sensor:NAME" or, of the data plane's housekeeper, "duty:NAME"; `model` is empty for the whole fleet.
     """
 
     name: str

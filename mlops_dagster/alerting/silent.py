@@ -33,7 +33,7 @@ _HANDLERS: Final = (
 
 
 def silent(beats: Iterable[Beat], now: datetime) -> list[Beat]:
-    """Return the beats of sensors and duties that are overdue; reports have a rule of their own."""
+    """Return the beats of sensors and duties that are overdue."""
     return [
         beat
         for beat in beats

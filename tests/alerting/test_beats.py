@@ -21,13 +21,13 @@ def test_the_last_success_of_each_work_is_kept(kind: str, request: pytest.Fixtur
     clock = ReplayedClock(START)
     beats = Beats(url, clock)
     beats.beat("sensor:alerts", MINUTE, note="3 models")
-    beats.beat("report:hour", HOUR, model="churn")
-    beats.beat("report:hour", HOUR, model="flights")
+    beats.beat("sensor:limits", HOUR, model="churn")
+    beats.beat("sensor:limits", HOUR, model="flights")
     clock.advance_to(START + HOUR)
-    beats.beat("report:hour", HOUR, model="churn")
+    beats.beat("sensor:limits", HOUR, model="churn")
     assert beats.list() == [
-        Beat("report:hour", "churn", START + HOUR, HOUR, ""),
-        Beat("report:hour", "flights", START, HOUR, ""),
+        Beat("sensor:limits", "churn", START + HOUR, HOUR, ""),
+        Beat("sensor:limits", "flights", START, HOUR, ""),
         Beat("sensor:alerts", "", START, MINUTE, "3 models"),
     ]
     assert [beat.age(clock.now()) for beat in beats.list()] == [timedelta(0), HOUR, HOUR]
@@ -45,7 +45,6 @@ def test_a_watcher_that_stops_is_told_within_six_minutes_and_resolved_when_it_is
 
     beats.beat("sensor:alerts", MINUTE)
     beats.beat("sensor:limits", 3 * MINUTE, model="churn")
-    beats.beat("report:drift", MINUTE, model="churn")  # report_late is about these
     clock.advance_to(START + 5 * MINUTE)
     assert look() == []
     clock.advance_to(START + 5 * MINUTE + timedelta(seconds=30))

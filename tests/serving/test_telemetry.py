@@ -28,7 +28,7 @@ from mlops_dagster.serving.telemetry.process import forget
 from mlops_dagster.serving.telemetry.shared import SharedMetrics
 from mlops_dagster.serving.telemetry.telemetry import Telemetry
 from mlops_dagster.tasks import Classification
-from tests.support.serving.data_plane import NOW
+from tests.support.serving.data_plane import NOW, SCHEMA
 
 ARM = {"model": "m", "version": "1.0.0", "role": "champion"}
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
@@ -133,7 +133,7 @@ def test_label_debt_is_told_by_number_and_age() -> None:
 
 def test_every_counter_of_a_model_begins_at_0() -> None:
     telemetry = Telemetry()
-    telemetry.begin("m", [("1.0.0", "champion", TASK), ("1.0.0", "paired", TASK), ("1.1.0", "canary", TASK)])
+    telemetry.begin("m", [("1.0.0", "champion", SCHEMA), ("1.0.0", "paired", SCHEMA), ("1.1.0", "canary", SCHEMA)])
     telemetry.loading("m", "1.1.0")
     telemetry.begin_task("log")
     found = parsed(telemetry.exposition().decode())
@@ -148,6 +148,7 @@ def test_every_counter_of_a_model_begins_at_0() -> None:
     assert value(found, "requests_total", **nobody, status="held") == 0
     assert [value(found, "errors_total", **nobody, code=code) for code in ("on_hold", "storage")] == [0, 0]
     assert value(found, "shed_total", model="m", version="1.0.0", role="paired") == 0
+    assert value(found, "unlike_training_total", model="m", feature="carrier", reason="category") == 0
     assert value(found, "labels_total", model="m", outcome="unmatched") == 0
     for name in ("fuse_trips_total", "version_load_failures_total"):
         assert value(found, name, model="m", version="1.1.0") == 0
@@ -155,7 +156,7 @@ def test_every_counter_of_a_model_begins_at_0() -> None:
     assert value(found, "restarts_total", role="worker") == 0
     assert value(found, "connections_dropped_total", reason="full") == 0
     telemetry.arm("m", "1.0.0", "champion").answered([0.003], ["late"])
-    telemetry.begin("m", [("1.0.0", "champion", TASK)])
+    telemetry.begin("m", [("1.0.0", "champion", SCHEMA)])
     found = parsed(telemetry.exposition().decode())
     assert value(found, "requests_total", **ARM, status="ok") == 1, "an arm that begins twice keeps its counts"
 
@@ -231,7 +232,7 @@ def test_gpus_are_told_of_where_there_are_any(monkeypatch: pytest.MonkeyPatch) -
 def test_promtool_finds_no_fault_with_any_metric_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gpu, "_open", nvml)
     telemetry = Telemetry("worker-0")
-    telemetry.begin("m", [("1.0.0", "champion", TASK), ("1.1.0", "shadow", TASK)])
+    telemetry.begin("m", [("1.0.0", "champion", SCHEMA), ("1.1.0", "shadow", SCHEMA)])
     telemetry.loading("m", "1.0.0")
     phases = {"preprocess": [0.001], "inference": [0.001], "postprocess": [0.001]}
     telemetry.arm("m", "1.0.0", "champion").answered([0.003, 0.2], ["late"], ["model_failed"], slow=1, phases=phases)

@@ -7,6 +7,7 @@ from functools import cached_property
 from mlops_dagster.predictions import Role
 from mlops_dagster.registry import Deployment
 from mlops_dagster.rollout import Phase, Rollout, RolloutPolicy
+from mlops_dagster.schema import ModelSchema
 from mlops_dagster.serving.deployed.loaded_model import LoadedModel
 from mlops_dagster.tasks import Task, joined
 
@@ -41,15 +42,15 @@ class InForce:
         return self.rollout.policy if self.rollout is not None else RolloutPolicy()
 
     @cached_property
-    def arms(self) -> list[tuple[str, Role, Task]]:
-        """The version, role and task of every arm that scores requests of the split."""
+    def arms(self) -> list[tuple[str, Role, ModelSchema]]:
+        """The version, role and schema of every arm that scores requests of the split."""
         deployment = self.deployment
         named: list[tuple[str | None, Role]] = [(deployment.champion, "champion"), (deployment.canary, "canary")]
         if deployment.canary is not None:
             named += [(deployment.champion, "paired"), (deployment.canary, "paired")]
         named += [(shadow, "shadow") for shadow in deployment.shadows]
         return [
-            (name, role, self.versions[name].schema.task)
+            (name, role, self.versions[name].schema)
             for name, role in named
             if name is not None and name in self.versions
         ]

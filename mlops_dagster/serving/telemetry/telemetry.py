@@ -12,13 +12,13 @@ from datetime import datetime
 from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created_metrics, generate_latest
 
 from mlops_dagster.predictions import Role, SpoolDepth
-from mlops_dagster.serving.deployed.guard import Violation
+from mlops_dagster.schema import ModelSchema
+from mlops_dagster.serving.deployed.guard import REASONS, Violation
 from mlops_dagster.serving.telemetry import fleet
 from mlops_dagster.serving.telemetry.arms import ARM, ArmMetrics, ArmTelemetry
 from mlops_dagster.serving.telemetry.labels import LabelMetrics, counted_classes
 from mlops_dagster.serving.telemetry.process import ProcessMetrics, process_name, share_files
 from mlops_dagster.serving.telemetry.shared import SharedMetrics
-from mlops_dagster.tasks import Task
 
 _ROLES = ("worker", "housekeeper")
 _DROPPED = ("full", "late", "memory", "malformed")
@@ -161,23 +161,26 @@ class Telemetry:
         for feature, reason, rows, *_ in violations:
             self._unlike_training.labels(model, feature, reason).inc(rows)
 
-    def begin(self, model: str, arms: Iterable[tuple[str, Role, Task]]) -> None:
-        """Begin the counters of a model at 0: those of its arms (version, role, task), and of requests no arm scores.
+    def begin(self, model: str, arms: Iterable[tuple[str, Role, ModelSchema]]) -> None:
+        """Begin the counters of a model at 0: those of its arms (version, role, schema), and of requests no arm scores.
 
         Cheap enough to call each time that the arms may have changed.
         """
         if (model, "", "none") not in self._arms:
             self.arm(model, "", "none")
             self.labels.begin(model)
-        for version, role, task in arms:
+        for version, role, schema in arms:
             key = (model, version, role)
             if key in self._arms:
                 continue
             with self._making:
-                self._arms[key] = ArmTelemetry(self._arm_metrics, *key, counted_classes(task))
-            self.labels.begin_arm(*key, task)
+                self._arms[key] = ArmTelemetry(self._arm_metrics, *key, counted_classes(schema.task))
+            self.labels.begin_arm(*key, schema.task)
             if role in _OFF_PATH:
                 self._shed.labels(*key)
+            if role == "champion":
+                for feature in schema.features:
+                    self._unlike_training.labels(model, feature.name, REASONS[feature.kind])
 
     def in_force(self, model: str, epoch: int) -> None:
         """Set the epoch in force of a model."""

@@ -76,7 +76,8 @@ def _add_drift(stores: Stores, gauges: FleetGauges, now: datetime, model: str) -
             if feature[gauge] is not None:
                 gauges.add(f"drift_{gauge}", float(feature[gauge]), model, feature["name"])
     if drift["score"]["ks"] is not None:
-        gauges.add("drift_ks", float(drift["score"]["ks"]["statistic"]), model)
+        statistic, _pvalue = drift["score"]["ks"]
+        gauges.add("drift_ks", float(statistic), model)
 
 
 def _add_quality(stores: Stores, gauges: FleetGauges, now: datetime, model: str) -> None:

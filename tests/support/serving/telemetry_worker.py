@@ -4,10 +4,14 @@ import json
 import sys
 
 from mlops_dagster.predictions import Role
+from mlops_dagster.schema import Feature, ModelSchema
 from mlops_dagster.serving.telemetry.telemetry import Telemetry
 from mlops_dagster.tasks import Classification
 
-TASK = Classification(classes=tuple(f"class {number}" for number in range(10)))
+SCHEMA = ModelSchema(
+    features=(Feature(name="x", kind="numeric"),),
+    task=Classification(classes=tuple(f"class {number}" for number in range(10))),
+)
 ARMS: tuple[tuple[str, Role], ...] = (
     ("1.0.0", "champion"),
     ("1.1.0", "canary"),
@@ -21,7 +25,7 @@ def fill(telemetry: Telemetry, models: int) -> None:
     """Begin the metrics of models with three versions of ten classes each."""
     for number in range(models):
         model = f"model-{number}"
-        telemetry.begin(model, [(version, role, TASK) for version, role in ARMS])
+        telemetry.begin(model, [(version, role, SCHEMA) for version, role in ARMS])
         for version in ("1.0.0", "1.1.0", "1.2.0"):
             telemetry.loading(model, version)
             telemetry.loaded(model, version, ready=True)

@@ -135,7 +135,7 @@ def _watchers(docs: str | None) -> list[Rule]:
             "MlopsBeatStale",
             "critical",
             "1m",
-            'time() - max by (name, model) (mlops_beat_time_seconds{name=~"(sensor|duty):.*"}) '
+            "time() - max by (name, model) (mlops_beat_time_seconds) "
             "> clamp_min(3 * max by (name, model) (mlops_beat_every_seconds), 270)",
             "{{ $labels.name }} {{ $labels.model }} has not succeeded for {{ $value | humanizeDuration }}",
             docs=docs,
