@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Annotated
 
 import typer
+from rich.table import Column
 
 from mlops_dagster.cli.arguments import Json, Model
 from mlops_dagster.cli.output import NONE, hint, minute, print_json, right, table
@@ -26,7 +27,7 @@ def slowest_predictions(
     if json:
         print_json([each._asdict() for each in found])
         return
-    columns = (
+    columns: tuple[str | Column, ...] = (
         "at",
         "version",
         "role",

@@ -88,9 +88,14 @@ def _variable(name: str) -> "builders.QueryVariable":
 def _panel(panel: Panel) -> "heatmap.Panel | stat.Panel | timeseries.Panel":
     from grafana_foundation_sdk.builders import heatmap, stat, timeseries
 
-    found = {"heatmap": heatmap.Panel, "number": stat.Panel, "lines": timeseries.Panel}[panel.kind]()
+    kinds: dict[str, type[heatmap.Panel | stat.Panel | timeseries.Panel]] = {
+        "heatmap": heatmap.Panel,
+        "number": stat.Panel,
+        "lines": timeseries.Panel,
+    }
     found = (
-        found.title(panel.title)
+        kinds[panel.kind]()
+        .title(panel.title)
         .description(panel.description)
         .datasource(_source())
         .unit(panel.unit)

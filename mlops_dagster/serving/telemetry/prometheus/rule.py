@@ -35,7 +35,7 @@ def alert(  # the fields of an alert
     return Rule(
         alert=name,
         expr=expr,
-        **{"for": wait},  # type: ignore[typeddict-item]  # a word of Python
+        **{"for": wait},  # type: ignore[typeddict-unknown-key]  # a word of Python
         labels={"severity": severity},
         annotations={"summary": summary, "runbook_url": runbook(name, docs)},
     )
