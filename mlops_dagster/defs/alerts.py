@@ -22,7 +22,8 @@ LOOK_SECONDS = 30
 def alerts(context: dg.SensorEvaluationContext, platform: Platform) -> dg.SkipReason:
     stores = platform.stores()
     found = look(stores, stores.clock.now())
-    watch_watchers(stores, stores.clock.now(), timedelta(seconds=2 * LOOK_SECONDS), dagster_troubles(context.instance))
+    if (troubles := dagster_troubles(context.instance)) is not None:
+        watch_watchers(stores, stores.clock.now(), timedelta(seconds=2 * LOOK_SECONDS), troubles)
     failed = f"; cannot be judged: {', '.join(found.failed)}" if found.failed else ""
     return dg.SkipReason(
         f"{found.rules} rules of {found.models} models judged: {found.opened} alerts opened, {found.resolved} "

@@ -10,7 +10,7 @@ from mlops_dagster.defs.alerts import alerts
 
 def test_it_says_what_it_has_judged(tmp_path: Path) -> None:
     with (
-        dg.DagsterInstance.ephemeral() as instance,
+        dg.instance_for_test() as instance,
         dg.build_sensor_context(instance, resources={"platform": Platform(home=str(tmp_path))}) as context,
     ):
         evaluated = alerts.evaluate_tick(context)
