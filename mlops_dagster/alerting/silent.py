@@ -1,4 +1,4 @@
-"""The watchers watched: whoever still works tells people of recurring work that has stopped."""
+"""Watching the watchers: a process that works tells people of recurring work that has stopped."""
 
 import urllib.error
 import urllib.request

@@ -19,7 +19,7 @@ class SloPolicy(StrictModel):
         default=0.99, ge=0.5, lt=1, description="share of the answers that take no longer than `rollout.slow_ms`"
     )
     min_bad_events: int = Field(
-        default=10, ge=1, description="bad requests in a window without which nobody is paged; a ticket needs none"
+        default=10, ge=1, description="fewer bad requests in the long window page no person; a ticket needs none"
     )
 
     @property

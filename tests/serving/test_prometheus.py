@@ -20,7 +20,7 @@ from mlops_dagster.serving.telemetry.prometheus.rules import rules
 from mlops_dagster.statistics import KsResult
 from tests.support.predictions.records import a_record
 from tests.support.serving.data_plane import Models, Server, eventually
-from tests.support.serving.prometheus import alertmanager, hooks, prometheus
+from tests.support.serving.prometheus import Heard, alertmanager, hooks, prometheus
 
 MODEL = "watched"
 HOUR = timedelta(hours=1)
@@ -61,7 +61,7 @@ def told(
 class Told:
     """Prometheus, and the alerts that reached people."""
 
-    def __init__(self, client: httpx.Client, heard: list[tuple[str, dict[str, dict[str, str]]]]) -> None:
+    def __init__(self, client: httpx.Client, heard: Heard) -> None:
         self.client = client
         self._heard = heard
 

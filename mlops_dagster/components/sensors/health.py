@@ -1,4 +1,4 @@
-"""What of Dagster itself has stopped: its daemons, and sensors that fail again and again."""
+"""The parts of Dagster that have stopped: daemons, and sensors that fail again and again."""
 
 from typing import Final
 

@@ -7,13 +7,16 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
-from typing import Any
+from typing import Any, TypeAlias
 
 import httpx
 import orjson
 import yaml
 
 from tests.support.serving.data_plane import eventually
+
+Heard: TypeAlias = list[tuple[str, dict[str, Any]]]
+"""The receiver and the alert of each message that came to people, as Alertmanager's web hooks have it."""
 
 DEPLOY = Path(__file__).parents[3] / "deploy"
 
@@ -65,9 +68,9 @@ def alertmanager(folder: Path, receiver: str) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def hooks() -> Iterator[tuple[str, list[tuple[str, dict[str, Any]]]]]:
+def hooks() -> Iterator[tuple[str, Heard]]:
     """The address of a server of web hooks, and what was sent there: path and alerts."""
-    heard: list[tuple[str, dict[str, Any]]] = []
+    heard: Heard = []
 
     class Hook(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
