@@ -96,3 +96,8 @@ def test_alertmanager_routes_by_severity(labels: str, receiver: str) -> None:
 def test_dashboards_are_as_made() -> None:
     checked = CliRunner().invoke(app, ["telemetry", "dashboards", str(DEPLOY / "grafana"), "--check"])
     assert checked.exit_code == 0, checked.output
+
+
+@pytest.mark.parametrize("path", sorted(DEPLOY.glob("*/**/*.yml")), ids=lambda path: path.name)
+def test_each_file_is_yaml(path: Path) -> None:
+    assert yaml.safe_load(path.read_text())
