@@ -9,6 +9,7 @@ MODULES: Final = {
     "cards": ("matplotlib",),
     "catboost": ("catboost",),
     "dagster": ("dagster",),
+    "gpu": ("pynvml",),
     "lightgbm": ("lightgbm",),
     "mlflow": ("httpx", "mlflow"),
     "monitoring": ("evidently", "great_expectations", "whylogs"),

@@ -5,7 +5,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
-from mlops_dagster.alerting import Alerts
+from mlops_dagster.alerting import Alerts, Beats
 from mlops_dagster.alerting.watches import Watches
 from mlops_dagster.clock import Clock, SystemClock
 from mlops_dagster.errors import ModelNotFoundError
@@ -86,6 +86,11 @@ class Stores:
     def watches(self) -> Watches:
         """The state of the rules that watch each model."""
         return Watches(self.settings.database)
+
+    @cached_property
+    def beats(self) -> Beats:
+        """The last success of each watcher."""
+        return Beats(self.settings.database, self.clock)
 
     @cached_property
     def reports(self) -> Reports:

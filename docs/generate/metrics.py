@@ -7,6 +7,7 @@ from prometheus_client import Counter, Gauge, Histogram
 from prometheus_client.metrics import MetricWrapperBase
 
 from docs.generate.markdown import code, table
+from mlops_dagster.serving.telemetry.fleet import GAUGES
 from mlops_dagster.serving.telemetry.telemetry import Telemetry
 
 _KINDS: Final[Mapping[type[MetricWrapperBase], str]] = {Counter: "counter", Gauge: "gauge", Histogram: "histogram"}
@@ -17,7 +18,12 @@ def page() -> str:
     registry = Telemetry("docs")._registry
     collectors: Iterable[object] = dict.fromkeys(registry._names_to_collectors.values())
     found = [each for each in collectors if isinstance(each, MetricWrapperBase)]
-    rows = sorted((code(_name(each)), _kind(each), _labels(each), each._documentation) for each in found)
+    of_fleet = [
+        (code(f"mlops_{name}"), "gauge", ", ".join(map(code, labels)), documentation)
+        for name, (documentation, labels) in GAUGES.items()
+    ]
+    of_processes = [(code(_name(each)), _kind(each), _labels(each), each._documentation) for each in found]
+    rows = sorted([*of_processes, *of_fleet])
     return table(("metric", "kind", "labels", "meaning"), rows)
 
 

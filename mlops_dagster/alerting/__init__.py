@@ -11,11 +11,13 @@ from mlops_dagster.alerting.alert import (
     alert_key,
 )
 from mlops_dagster.alerting.alerts import Alerts
+from mlops_dagster.alerting.beats import Beat, Beats
 from mlops_dagster.alerting.life.journal import Outbox
 from mlops_dagster.alerting.life.silence import Silence
 from mlops_dagster.alerting.life.steps import Ending, News, Sighting, Step
 from mlops_dagster.alerting.policy import AlertPolicy, LateReports
 from mlops_dagster.alerting.rule import Notice, Rule
+from mlops_dagster.alerting.silent import send_heartbeat, tell_silent
 
 __all__ = [
     "FLEET",
@@ -24,6 +26,8 @@ __all__ = [
     "AlertEvent",
     "AlertPolicy",
     "Alerts",
+    "Beat",
+    "Beats",
     "Ending",
     "EventKind",
     "LateReports",
@@ -37,4 +41,6 @@ __all__ = [
     "Silence",
     "Step",
     "alert_key",
+    "send_heartbeat",
+    "tell_silent",
 ]

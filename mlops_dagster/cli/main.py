@@ -15,6 +15,7 @@ from mlops_dagster.cli.commands.drift import drift
 from mlops_dagster.cli.commands.new import new
 from mlops_dagster.cli.commands.policies import policies
 from mlops_dagster.cli.commands.reports import reports
+from mlops_dagster.cli.commands.telemetry import telemetry
 from mlops_dagster.cli.commands.tokens import tokens
 from mlops_dagster.cli.commands.trainer import trainer
 from mlops_dagster.cli.commands.validation import validation
@@ -42,6 +43,7 @@ _GROUPS = {
     "artifacts": artifacts,
     "catalogue": catalogue,
     "audit": audit,
+    "telemetry": telemetry,
     "tokens": tokens,
 }
 for name, group in _GROUPS.items():

@@ -6,6 +6,7 @@ from typing import Annotated, Self, TypeAlias
 from pydantic import AfterValidator, Field, model_validator
 
 from mlops_dagster.alerting import AlertPolicy
+from mlops_dagster.alerting.slo import SloPolicy
 from mlops_dagster.dagster_pages import prefix_of
 from mlops_dagster.documents.strict import StrictModel
 from mlops_dagster.errors import InvalidSuiteError
@@ -77,6 +78,7 @@ class ModelSpec(StrictModel):
     performance: PerformancePolicy = PerformancePolicy()
     concept: ConceptPolicy = ConceptPolicy()
     rollout: RolloutPolicy = RolloutPolicy()
+    slo: SloPolicy = SloPolicy()
     retraining: RetrainingPolicy = RetrainingPolicy()
     alerts: AlertPolicy = AlertPolicy()
     traffic: Traffic | None = Field(

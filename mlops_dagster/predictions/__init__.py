@@ -30,6 +30,7 @@ from mlops_dagster.predictions.rollups.counts import (
     BothScored,
     EventCounts,
     PairedCounts,
+    RefusedCounts,
     ShedCounts,
 )
 from mlops_dagster.predictions.rollups.fleet import (
@@ -82,6 +83,7 @@ __all__ = [
     "ProcessAudit",
     "Recounted",
     "Refusal",
+    "RefusedCounts",
     "Role",
     "Rollups",
     "ServedBy",

@@ -56,6 +56,7 @@ class PredictionEntry(TypedDict):
     received_at: int
     status: Status
     error: str | None
+    code: str | None
     features: dict[str, float | str | None]
     prediction: str | None
     score: float | None
@@ -133,6 +134,7 @@ def encode_prediction(record: PredictionRecord) -> bytes:
         "received_at": microseconds(record.received_at),
         "status": record.status,
         "error": record.error,
+        "code": record.code,
         "features": dict(record.features),
         "prediction": record.prediction,
         "score": record.score,

@@ -71,6 +71,7 @@ class PredictionRecord(NamedTuple):
     postprocess_ms: float | None = None
     trace_id: str | None = None  # 32 hexadecimal digits, of W3C Trace Context
     unit: str = ""  # the unit for which the row's label is evidence (see `units`); "" if it is none
+    code: str | None = None  # of the error
     beside: Answered | None = None  # of a row scored off the response path: the answer it is compared with
 
 

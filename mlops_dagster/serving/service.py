@@ -29,6 +29,7 @@ logger = logging.getLogger(__name__)
 FUSE_SECONDS = 0.5
 SHARED_FUSE_SECONDS = 1.0
 TELL_SECONDS = 1.0
+LIMITS_SECONDS = 5.0
 MEASURE_SECONDS = 5.0
 BEAT_SECONDS = 20.0
 WARM_SECONDS = 60.0
@@ -38,6 +39,8 @@ LOG_BEHIND = timedelta(minutes=2)
 """A log that is further behind the spool has a fault, and is not just slow."""
 
 WALL = SystemClock()
+
+_SPOOL_DEPTH = "spool depth"
 
 # The time of a replayed clock before the first request.
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
@@ -63,8 +66,10 @@ class Service:
         tasks = KnownTasks(last_known)
         self.plane = DataPlane(self.process, stores, self.deployments, tasks, self._scorer, self.telemetry)
         self._housekeeping = Shipper(stores, last_known, self.telemetry)
+        self.telemetry.begin_task(_SPOOL_DEPTH)
         self._work = [
             PeriodicTask("deployments", REFRESH_SECONDS, self.deployments.refresh, self.telemetry),
+            PeriodicTask("slow limits", LIMITS_SECONDS, self.deployments.read_slow_limits, self.telemetry),
             PeriodicTask("fuse", FUSE_SECONDS, self.fuse.check, self.telemetry),
             # In a separate thread: a database that hangs holds up no verdict on the counts of this machine.
             PeriodicTask("shared fuse", SHARED_FUSE_SECONDS, self.fuse.check_shared, self.telemetry),
@@ -146,7 +151,7 @@ class Service:
             self.telemetry.spooled(self.stores.spool.depth(), WALL.now())
             self.telemetry.held({table.table: table.entries for table in self.stores.spool.held.tables()})
         except MlopsError:
-            self.telemetry.failed("spool depth")
+            self.telemetry.failed(_SPOOL_DEPTH)
             logger.exception("the depth of the spool is not known now")
         return self.telemetry.exposition()
 

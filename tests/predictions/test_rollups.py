@@ -15,6 +15,7 @@ from mlops_dagster.predictions import (
     Pair,
     PairedCounts,
     PredictionLog,
+    RefusedCounts,
     Rollups,
     ServedBy,
     ShedCounts,
@@ -229,14 +230,21 @@ def test_first_bad_at_is_the_earliest_error_or_loss(spool, rollups, record, marc
 
 
 def test_rejected_requests_and_corrections_are_no_evidence(spool, rollups, record, march):
-    spool.append([record(0), record(1, version="", role="none", status="rejected", features={}, prediction=None)])
+    nobody = {"version": "", "role": "none", "features": {}, "prediction": None}
+    spool.append([record(0), record(1, **nobody, status="rejected", code="invalid_features")])
+    spool.append([record(2, **nobody, status="held", code="on_hold"), record(2, **nobody, status="held", row=1)])
     spool.feedback([("p0", "late", march)], model="flights")
     spool.feedback([("p0", "on_time", march)], model="flights")
     rollups.catch_up(spool, with_bins)
     assert rollups.events("flights", march, march + days(1)) == [
-        ArmEvents("", "none", 1.0, EventCounts(requests=1, rows=1)),
+        ArmEvents("", "none", 1.0, EventCounts(requests=2, rows=3)),
         ArmEvents("1.0.0", "champion", 1.0, EventCounts(requests=1, rows=1, labelled=1)),
     ]
+    assert rollups.refused("flights", march, march + days(1)) == [
+        RefusedCounts("", "held", "on_hold", 1),
+        RefusedCounts("", "rejected", "invalid_features", 1),
+    ], "of requests, not of rows"
+    assert rollups.refused("flights", march + days(1), march + days(2)) == []
     assert rollups.confusion("flights", None, march, march + days(1)) == {("late", "late"): 1}
     assert rollups.feature_counts("flights", None, march, march + days(1))["hour"].sum() == 1
 

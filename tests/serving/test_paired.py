@@ -53,7 +53,7 @@ def rollout(policy: RolloutPolicy) -> Rollout:
 
 
 def call(number: int, role: str = "champion", policy: RolloutPolicy | None = None) -> InferenceRequestContext:
-    in_force = InForce(DEPLOYMENT, VERSIONS, rollout(policy) if policy else None)
+    in_force = InForce(DEPLOYMENT, VERSIONS, rollout(policy) if policy else None, slow_ms=200)
     inputs = {"a": Column("FP64", [1.0])}
     scoring = ScoringTask(VERSIONS["1.0.0"], role, 0.8, {"a": [1.0]})  # type: ignore[arg-type]  # one of the roles
     return InferenceRequestContext(

@@ -5,23 +5,30 @@ import os
 import signal
 import subprocess
 import sys
+import timeit
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
+from typing import get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.parser import text_string_to_metric_families
 
-from mlops_dagster.predictions import FeedbackResult, Hit, LabelDebt, SpoolDepth
+from mlops_dagster.predictions import FeedbackResult, Hit, LabelDebt, SpoolDepth, Status
 from mlops_dagster.serving.deployed.guard import Violation
+from mlops_dagster.serving.telemetry import gpu
 from mlops_dagster.serving.telemetry.arms import BatchHistogram
+from mlops_dagster.serving.telemetry.limits import cpu_limit, memory_limit
 from mlops_dagster.serving.telemetry.process import forget
+from mlops_dagster.serving.telemetry.shared import SharedMetrics
 from mlops_dagster.serving.telemetry.telemetry import Telemetry
 from mlops_dagster.tasks import Classification
-from tests.support.serving.data_plane import NOW
+from tests.support.serving.data_plane import NOW, SCHEMA
 
 ARM = {"model": "m", "version": "1.0.0", "role": "champion"}
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
@@ -90,11 +97,13 @@ def test_labels_are_counted_by_arm_class_and_hit_and_nobody_invents_a_class() ->
         Hit("m", "1.0.0", "champion", "late", "<script>"): 4,
         Hit("m", "1.0.0", "champion", "on_time", "robert"): 1,
     }
-    telemetry.labelled("m", FeedbackResult(9, 1, ["?"], hits, repeated=2), TASK)
+    telemetry.labels.received("m", FeedbackResult(9, 1, ["?"], hits, repeated=2), TASK)
     found = parsed(telemetry.exposition().decode())
-    assert value(found, "labelled_total", **ARM, label="late", correct="true") == 2
-    assert value(found, "labelled_total", **ARM, label="late", correct="false") == 1
-    assert value(found, "labelled_total", **ARM, label="other", correct="false") == 5
+    right, wrong = {**ARM, "correct": "true"}, {**ARM, "correct": "false"}
+    assert value(found, "labelled_total", **right, label="late", prediction="late") == 2
+    assert value(found, "labelled_total", **wrong, label="late", prediction="on_time") == 1
+    assert value(found, "labelled_total", **wrong, label="other", prediction="late") == 4
+    assert value(found, "labelled_total", **wrong, label="other", prediction="on_time") == 1
     outcomes = ("first", "correction", "repeated", "unknown")
     assert [value(found, "labels_total", model="m", outcome=name) for name in outcomes] == [6, 1, 2, 1]
 
@@ -111,25 +120,127 @@ def test_the_depth_of_the_spool_tells_that_shipping_has_stopped() -> None:
 
 def test_label_debt_is_told_by_number_and_age() -> None:
     telemetry = Telemetry()
-    telemetry.awaiting_labels("m", LabelDebt(10, 4, NOW - timedelta(hours=2), NOW - timedelta(minutes=1)), NOW)
+    telemetry.labels.awaited([("m", LabelDebt(10, 4, NOW - timedelta(hours=2), NOW - timedelta(minutes=1)))], NOW)
     found = parsed(telemetry.exposition().decode())
     assert value(found, "label_debt", model="m") == 4
     ages = [value(found, "label_debt_age_seconds", model="m", of=of) for of in ("oldest", "median")]
     assert ages == [7200, 60]
-    telemetry.awaiting_labels("m", LabelDebt(10, 0, None, None), NOW)
+    telemetry.labels.awaited([("m", LabelDebt(10, 0, None, None))], NOW)
     found = parsed(telemetry.exposition().decode())
     assert value(found, "label_debt", model="m") == 0
     assert value(found, "label_debt_age_seconds", model="m", of="oldest") == 0
 
 
-def test_promtool_finds_no_fault_with_any_metric_there_is() -> None:
+def test_every_counter_of_a_model_begins_at_0() -> None:
+    telemetry = Telemetry()
+    telemetry.begin("m", [("1.0.0", "champion", SCHEMA), ("1.0.0", "paired", SCHEMA), ("1.1.0", "canary", SCHEMA)])
+    telemetry.loading("m", "1.1.0")
+    telemetry.begin_task("log")
+    found = parsed(telemetry.exposition().decode())
+    for role, version in (("champion", "1.0.0"), ("paired", "1.0.0"), ("canary", "1.1.0")):
+        arm = {"model": "m", "version": version, "role": role}
+        assert [value(found, "requests_total", **arm, status=status) for status in get_args(Status)] == [0] * 4
+        assert value(found, "errors_total", **arm, code="model_failed") == 0
+        assert value(found, "slow_requests_total", **arm) == 0
+        assert value(found, "outputs_total", **arm, label="on_time") == 0
+        assert value(found, "labelled_total", **arm, label="late", prediction="on_time", correct="false") == 0
+    nobody = {"model": "m", "version": "", "role": "none"}
+    assert value(found, "requests_total", **nobody, status="held") == 0
+    assert [value(found, "errors_total", **nobody, code=code) for code in ("on_hold", "storage")] == [0, 0]
+    assert value(found, "shed_total", model="m", version="1.0.0", role="paired") == 0
+    assert value(found, "unlike_training_total", model="m", feature="carrier", reason="category") == 0
+    assert value(found, "labels_total", model="m", outcome="unmatched") == 0
+    for name in ("fuse_trips_total", "version_load_failures_total"):
+        assert value(found, name, model="m", version="1.1.0") == 0
+    assert value(found, "background_failures_total", task="log") == 0
+    assert value(found, "restarts_total", role="worker") == 0
+    assert value(found, "connections_dropped_total", reason="full") == 0
+    telemetry.arm("m", "1.0.0", "champion").answered([0.003], ["late"])
+    telemetry.begin("m", [("1.0.0", "champion", SCHEMA)])
+    found = parsed(telemetry.exposition().decode())
+    assert value(found, "requests_total", **ARM, status="ok") == 1, "an arm that begins twice keeps its counts"
+
+
+def test_a_request_is_slow_by_the_policy_and_has_its_phases() -> None:
+    telemetry = Telemetry()
+    phases = {"preprocess": [0.001, 0.002], "inference": [0.01, 0.01], "postprocess": [0.1, 0.3]}
+    telemetry.arm("m", "1.0.0", "champion").answered([0.111, 0.312], ["late"] * 2, slow=1, phases=phases)
+    found = parsed(telemetry.exposition().decode())
+    assert value(found, "slow_requests_total", **ARM) == 1
+    of = {"model": "m", "version": "1.0.0"}
+    sums = [value(found, "phase_seconds_sum", **of, phase=phase) for phase in phases]
+    assert sums == [pytest.approx(0.003), pytest.approx(0.02), pytest.approx(0.4)]
+    assert value(found, "phase_seconds_bucket", **of, phase="postprocess", le="0.1") == 1
+
+
+def test_limits_are_those_of_the_control_group(tmp_path: Path) -> None:
+    cores, memory = cpu_limit(tmp_path), memory_limit(tmp_path)
+    assert cores >= 1
+    assert memory > 1e8, "without a control group it is the machine's"
+    (tmp_path / "cpu.max").write_text("25000 100000\n")
+    (tmp_path / "memory.max").write_text("1048576\n")
+    assert (cpu_limit(tmp_path), memory_limit(tmp_path)) == (0.25, 1048576)
+    (tmp_path / "cpu.max").write_text("max 100000\n")
+    (tmp_path / "memory.max").write_text("max\n")
+    assert (cpu_limit(tmp_path), memory_limit(tmp_path)) == (cores, memory)
+    first = tmp_path / "first"
+    for name, content in (
+        ("cpu/cpu.cfs_quota_us", "50000"),
+        ("cpu/cpu.cfs_period_us", "100000"),
+        ("memory/memory.limit_in_bytes", "4096"),
+    ):
+        (first / name).parent.mkdir(parents=True, exist_ok=True)
+        (first / name).write_text(content)
+    assert (cpu_limit(first), memory_limit(first)) == (0.5, 4096)
+    (first / "cpu/cpu.cfs_quota_us").write_text("-1")
+    (first / "memory/memory.limit_in_bytes").write_text("9223372036854771712")
+    assert (cpu_limit(first), memory_limit(first)) == (cores, memory)
+
+
+def nvml() -> SimpleNamespace:
+    """Stands in for NVIDIA's library: two GPUs, of which the second tells no utilization, as under MIG."""
+
+    def utilization(device: int) -> object:
+        if device == 1:
+            raise RuntimeError("not supported")
+        return SimpleNamespace(gpu=75, memory=10)
+
+    own, others = SimpleNamespace(pid=os.getpid(), usedGpuMemory=2**20), SimpleNamespace(pid=1, usedGpuMemory=5)
+    functions = {
+        "GetCount": lambda: 2,
+        "GetHandleByIndex": lambda number: number,
+        "GetUUID": lambda device: f"GPU-{device}",
+        "GetMemoryInfo": lambda device: SimpleNamespace(used=2**30 * (device + 1), total=2**33),
+        "GetComputeRunningProcesses": lambda device: [own, others] if device == 0 else [],
+        "GetUtilizationRates": utilization,
+    }
+    named = {f"nvmlDevice{name}": function for name, function in functions.items()}
+    return SimpleNamespace(NVMLError=RuntimeError, **named)
+
+
+def test_gpus_are_told_of_where_there_are_any(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "mlops_gpu_memory_bytes{" not in Telemetry("bare").exposition().decode()
+    monkeypatch.setattr(gpu, "_open", nvml)
+    found = parsed(Telemetry("worker-1").exposition().decode())
+    assert value(found, "gpu_utilization_ratio", gpu="0", uuid="GPU-0") == 0.75
+    assert value(found, "gpu_utilization_ratio", gpu="1", uuid="GPU-1") is None
+    assert value(found, "gpu_memory_bytes", gpu="1", uuid="GPU-1", kind="used") == 2**31
+    assert value(found, "gpu_memory_bytes", gpu="0", uuid="GPU-0", kind="total") == 2**33
+    assert value(found, "process_gpu_memory_bytes", process="worker-1", gpu="0") == 2**20
+
+
+def test_promtool_finds_no_fault_with_any_metric_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gpu, "_open", nvml)
     telemetry = Telemetry("worker-0")
-    telemetry.arm("m", "1.0.0", "champion").answered([0.003, 0.2], ["late"], ["model_failed"])
+    telemetry.begin("m", [("1.0.0", "champion", SCHEMA), ("1.1.0", "shadow", SCHEMA)])
+    telemetry.loading("m", "1.0.0")
+    phases = {"preprocess": [0.001], "inference": [0.001], "postprocess": [0.001]}
+    telemetry.arm("m", "1.0.0", "champion").answered([0.003, 0.2], ["late"], ["model_failed"], slow=1, phases=phases)
     telemetry.arm("m", "", "none").refused("rejected", [0.001], ["invalid_features"])
     telemetry.waiting("m", "1.0.0", 3)
     telemetry.queued(4)
     telemetry.shed("m", "1.0.0", "shadow", 5)
-    telemetry.labelled("m", FeedbackResult(1, 0, [], {Hit("m", "1.0.0", "champion", "late", "late"): 1}), TASK)
+    telemetry.labels.received("m", FeedbackResult(1, 0, [], {Hit("m", "1.0.0", "champion", "late", "late"): 1}), TASK)
     telemetry.in_force("m", 2)
     telemetry.unlike_training("m", [Violation("x", "range", 2, 0, 9.0, "0 to 1")])
     telemetry.loaded("m", "1.0.0", ready=False)
@@ -138,8 +249,10 @@ def test_promtool_finds_no_fault_with_any_metric_there_is() -> None:
     telemetry.failed("log")
     telemetry.traces_lost(1)
     telemetry.spooled(SpoolDepth(7, NOW, bytes=4096, free_bytes=10), NOW)
-    telemetry.awaiting_labels("m", LabelDebt(3, 1, NOW, NOW), NOW)
-    telemetry.labels_waiting({"m": 2})
+    telemetry.labels.awaited([("m", LabelDebt(3, 1, NOW, NOW))], NOW)
+    telemetry.labels.waiting({"m": 2})
+    telemetry.untold(1)
+    telemetry.registry_away(3)
     telemetry.held({"predictions/m": 2})
     telemetry.connected(3)
     telemetry.dropped("full")
@@ -233,3 +346,21 @@ def test_any_of_several_processes_answers_for_all_and_the_dead_leave_their_count
     )
     new = {file.name for file in tmp_path.iterdir()} - files
     assert all(name.startswith("gauge_live") for name in new), "who starts again leaves no files of its old life"
+
+    shared = SharedMetrics(tmp_path)
+    assert parsed(shared.text().decode()) == by_the_library(tmp_path)
+    for worker in (second, again):
+        worker.tell("fill", 2)
+    assert parsed(shared.text().decode()) == by_the_library(tmp_path), "new series, too"
+    for worker in (second, again):
+        worker.tell("fill", 50)
+    lines = [line for line in shared.text().splitlines() if not line.startswith(b"#")]
+    assert 20_000 < len(lines) < 100_000
+    assert min(timeit.repeat(shared.text, number=1, repeat=5)) < 0.3
+
+
+def by_the_library(folder: Path) -> Samples:
+    """What prometheus_client itself makes of the same files."""
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry, str(folder))
+    return parsed(generate_latest(registry).decode())

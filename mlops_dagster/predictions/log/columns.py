@@ -30,6 +30,7 @@ PREDICTIONS = pa.schema(
         ("received_at", _TIME),
         ("status", pa.string()),
         ("error", pa.string()),
+        ("code", pa.string()),  # of the error
         ("prediction", pa.string()),
         ("score", pa.float64()),
         ("latency_ms", pa.float64()),

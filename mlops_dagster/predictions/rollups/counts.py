@@ -3,7 +3,7 @@
 from dataclasses import dataclass, fields
 from typing import Literal, NamedTuple, Self, TypeAlias
 
-from mlops_dagster.predictions.records import Role
+from mlops_dagster.predictions.records import Refusal, Role
 
 BadEvent: TypeAlias = Literal["error", "slow", "wrong"]
 """The kind of a bad event: a failed request, a slow answer, or a wrong prediction."""
@@ -97,6 +97,15 @@ class ArmEvents(NamedTuple):
     role: Role
     weight: float
     counts: EventCounts
+
+
+class RefusedCounts(NamedTuple):
+    """Requests that no version scored, by the version they were routed to ("": none) and the code of the error."""
+
+    version: str
+    status: Refusal
+    code: str
+    requests: int
 
 
 @dataclass(frozen=True, slots=True)

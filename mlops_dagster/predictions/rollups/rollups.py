@@ -18,7 +18,7 @@ from mlops_dagster.predictions.rollups.counting.addition import add_tally, curso
 from mlops_dagster.predictions.rollups.counting.firsts import forget_keys
 from mlops_dagster.predictions.rollups.counting.fold import BinsOf, SlowMsOf, TaskOf, classification, tally
 from mlops_dagster.predictions.rollups.counting.tally import MINUTE, Tally
-from mlops_dagster.predictions.rollups.counts import ArmEvents, EventCounts, ShedCounts
+from mlops_dagster.predictions.rollups.counts import ArmEvents, EventCounts, RefusedCounts, ShedCounts
 from mlops_dagster.predictions.rollups.heartbeats import Heartbeat, Pulse
 from mlops_dagster.predictions.rollups.label_debt import LabelDebt
 from mlops_dagster.predictions.rollups.latency import LatencySummary, summarize
@@ -35,6 +35,7 @@ from mlops_dagster.predictions.rollups.tables import (
     minutes,
     outcomes,
     outputs,
+    refused,
     shed,
 )
 from mlops_dagster.predictions.spool.marks import Consumer
@@ -180,6 +181,17 @@ class Rollups:
             .order_by(arms.c.version, arms.c.role)
         )
         return [ShedCounts(*row) for row in self.rows(query)]
+
+    def refused(self, model: str, since: datetime, until: datetime) -> list[RefusedCounts]:
+        """Return the requests of the window that were rejected or held, by version, status and code of the error."""
+        keys = (arms.c.version, refused.c.status, refused.c.code)
+        query = (
+            of_arms(refused, *keys, func.sum(refused.c.n))
+            .where(arms.c.model == model, within(refused, since, until))
+            .group_by(*keys)
+            .order_by(*keys)
+        )
+        return [RefusedCounts(*row) for row in self.rows(query)]
 
     def first_bad_at(self, model: str, version: str, since: datetime) -> datetime | None:
         """Return the time of a version's first failed request or first loss to the champion by a label; or None."""

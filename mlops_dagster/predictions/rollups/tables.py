@@ -114,6 +114,18 @@ shed = Table(
     sqlite_with_rowid=False,
 )
 
+# Of requests that no version scored: rejected for a mistake of the client, or held.
+refused = Table(
+    "refused",
+    TABLES,
+    Column("arm", Integer, primary_key=True),
+    Column("minute", BigInteger, primary_key=True),
+    Column("status", String, primary_key=True),
+    Column("code", String, primary_key=True),
+    Column("n", Integer),
+    sqlite_with_rowid=False,
+)
+
 cells = Table(
     "cells",
     TABLES,

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import threading
+import time
 from collections import deque
 from concurrent.futures import wait
 from dataclasses import replace
@@ -16,7 +17,7 @@ from mlops_dagster.errors import (
     VersionNotFoundError,
 )
 from mlops_dagster.registry import Deployment, Stage
-from mlops_dagster.rollout import Rollout
+from mlops_dagster.rollout import Rollout, RolloutPolicy
 from mlops_dagster.schema import ModelSchema
 from mlops_dagster.serving.deployed.in_force import InForce, reachable, without
 from mlops_dagster.serving.deployed.loaded_model import LoadedModel
@@ -29,6 +30,7 @@ from mlops_dagster.stores import Stores
 logger = logging.getLogger(__name__)
 
 REFRESH_SECONDS = 0.15  # plus the time that a round takes: 250 ms are promised in all
+DEFAULT_SLOW_MS = RolloutPolicy().slow_ms
 NAMED_KEPT = 2  # versions without a role that requests named, kept in memory because loading one takes seconds
 
 
@@ -45,6 +47,8 @@ class Deployments:
         self._telemetry = telemetry
         self._known = {known.deployment.model: known for known in last_known.deployments()}
         self._unread: str | None = "the registry was not read yet"
+        self._away_since: float | None = None
+        self._slow_ms = last_known.slow_limits()
         self._in_force: dict[str, InForce] = {}
         self._acknowledged: dict[str, int] = {}
         # Salt and version: each canary has a new salt, so a later rollout of the same version is not cut off.
@@ -147,14 +151,22 @@ class Deployments:
             # At the start champions are loaded first: none waits for the trial of another model's challenger.
             failures = [] if self._in_force else for_each(models, self._load_champion)
             failures += for_each(models, self._bring_up_to_date)
-            self._unread = None
+            self._unread, self._away_since = None, None
+            self._telemetry.registry_away(0)
         except StorageError as error:
             self._unread = f"the registry cannot be read: {error}"
+            now = time.monotonic()
+            self._away_since = self._away_since or now
+            self._telemetry.registry_away(now - self._away_since)
             for known in self._known.values():
                 self._put_in_force(known)
             raise
         if failures:
             raise failures[0]
+
+    def read_slow_limits(self) -> None:
+        """Read the limits above which requests are slow, as the housekeeper last found them in the registry."""
+        self._slow_ms = self._last_known.slow_limits()
 
     def _load_champion(self, model: str) -> None:
         deployment = self._stores.registry.deployment(model)
@@ -206,9 +218,16 @@ class Deployments:
         with self._changing:
             deployment = without(reachable(wanted, versions, champion_now), self._cut_off)
             unavailable = self._unavailable(wanted) if deployment.champion is None else None
-            self._in_force[model] = InForce(deployment, versions, known.rollout, unavailable)
+            in_force = InForce(deployment, versions, known.rollout, self._slow_limit(known), unavailable)
+            self._in_force[model] = in_force
+        self._telemetry.begin(model, in_force.arms)
         self._loader.forget(model, {*names, *self._named.get(model, ())})
         return deployment == wanted
+
+    def _slow_limit(self, known: Known) -> float:
+        if known.rollout is not None:
+            return known.rollout.policy.slow_ms
+        return self._slow_ms.get(known.deployment.model, DEFAULT_SLOW_MS)
 
     def _acknowledge(self, deployment: Deployment) -> None:
         model, epoch = deployment.model, deployment.epoch

@@ -63,8 +63,10 @@ class Fuse:
                 self._withdraw(*cut_off, self._withdrawals[cut_off])
             self._withdrawals.pop(cut_off, None)
 
+        self._telemetry.untold(len(self._withdrawals))
         if failures := for_each(list(self._withdrawals), take_out_in_registry):
             raise failures[0]
+        self._telemetry.untold(len(self._withdrawals))
 
     def _check(self, rollups: Rollups) -> None:
         """Judge the versions of every model on `rollups`; the first error is raised once all the others are judged."""

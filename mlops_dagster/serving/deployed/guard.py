@@ -1,7 +1,7 @@
 """The guard: checks the rows of a request against the training data of a version."""
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 from mlops_dagster.inference.usual_values import known_categories, usual_range
 from mlops_dagster.registry import Baseline
@@ -9,12 +9,17 @@ from mlops_dagster.schema import ModelSchema
 from mlops_dagster.serving.protocol.inputs import Column
 from mlops_dagster.serving.protocol.tensors import Value, shown
 
+Reason: TypeAlias = Literal["range", "category"]
+
+REASONS: Final[Mapping[str, Reason]] = {"numeric": "range", "categorical": "category"}
+"""The reason of a violation, by the kind of its feature."""
+
 
 class Violation(NamedTuple):
     """A feature with values unlike the training data: the number of `rows`, the first such `row`, and its `value`."""
 
     feature: str
-    reason: Literal["range", "category"]
+    reason: Reason
     rows: int
     row: int
     value: Value

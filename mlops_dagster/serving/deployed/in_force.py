@@ -4,8 +4,10 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from mlops_dagster.predictions import Role
 from mlops_dagster.registry import Deployment
 from mlops_dagster.rollout import Phase, Rollout, RolloutPolicy
+from mlops_dagster.schema import ModelSchema
 from mlops_dagster.serving.deployed.loaded_model import LoadedModel
 from mlops_dagster.tasks import Task, joined
 
@@ -19,6 +21,8 @@ class InForce:
     """The versions in memory, the warm previous champion among them."""
     rollout: Rollout | None
     """The rollout that runs."""
+    slow_ms: float
+    """A request that takes longer is slow: by the policy of the running rollout, or else the published one."""
     unavailable: str | None = None
     """Why the champion cannot answer, if the model should have one."""
 
@@ -36,6 +40,20 @@ class InForce:
     def policy(self) -> RolloutPolicy:
         """The policy of the running rollout; for a canary set by hand the defaults, which compare on all requests."""
         return self.rollout.policy if self.rollout is not None else RolloutPolicy()
+
+    @cached_property
+    def arms(self) -> list[tuple[str, Role, ModelSchema]]:
+        """The version, role and schema of every arm that scores requests of the split."""
+        deployment = self.deployment
+        named: list[tuple[str | None, Role]] = [(deployment.champion, "champion"), (deployment.canary, "canary")]
+        if deployment.canary is not None:
+            named += [(deployment.champion, "paired"), (deployment.canary, "paired")]
+        named += [(shadow, "shadow") for shadow in deployment.shadows]
+        return [
+            (name, role, self.versions[name].schema)
+            for name, role in named
+            if name is not None and name in self.versions
+        ]
 
     @cached_property
     def trial(self) -> str:

@@ -109,6 +109,7 @@ class Loader:
         self._executor.shutdown(wait=False, cancel_futures=True)
 
     def _load(self, model: str, version: str) -> LoadedModel:
+        self._telemetry.loading(model, version)
         try:
             entry = self.version(model, version)
             loaded = self._loaded(entry)

@@ -4,6 +4,7 @@ The workers keep it up to date. A worker that starts while the database is away 
 must never wait for a database that hangs, read the registry from nowhere else.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,7 +22,8 @@ CREATE TABLE IF NOT EXISTS deployments (
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS versions (
     model TEXT NOT NULL, version TEXT NOT NULL, body TEXT NOT NULL, PRIMARY KEY (model, version)
-) WITHOUT ROWID
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS slow_limits (model TEXT PRIMARY KEY, slow_ms REAL NOT NULL) WITHOUT ROWID
 """
 
 
@@ -85,6 +87,22 @@ class RegistryCache:
         """Return the names of a model's known versions."""
         with self._file.reading() as connection:
             return [name for (name,) in connection.execute("SELECT version FROM versions WHERE model = ?", (model,))]
+
+    def note_slow_limits(self, slow_ms: Mapping[str, float]) -> None:
+        """Keep the published limit, by model, above which a request is slow."""
+        with self._file.writing() as connection:
+            connection.executemany("REPLACE INTO slow_limits VALUES (?, ?)", list(slow_ms.items()))
+
+    def slow_limit(self, model: str) -> float | None:
+        """Return the last known limit of a model in milliseconds; None if there is none."""
+        with self._file.reading() as connection:
+            found = connection.execute("SELECT slow_ms FROM slow_limits WHERE model = ?", (model,)).fetchone()
+        return None if found is None else float(found[0])
+
+    def slow_limits(self) -> dict[str, float]:
+        """Return the last known limits in milliseconds, by model."""
+        with self._file.reading() as connection:
+            return dict(connection.execute("SELECT model, slow_ms FROM slow_limits").fetchall())
 
     def close(self) -> None:
         self._file.close()

@@ -85,7 +85,18 @@ class DataPlane:
         Raises InvalidInputError (recorded as rejected), OnHoldError (as held), ModelFailedError (as failed),
         NotFoundError, StorageError.
         """
-        started, received_at, name = time.perf_counter(), WALL.now(), self._new_id()
+        started = time.perf_counter()
+        try:
+            return await self._infer(model, body, version, headers, trace, started)
+        except StorageError as error:  # on no record: a fault of the platform, which only the metrics can tell
+            refused = self._telemetry.arm(model, "", "none").refused
+            refused("failed", [time.perf_counter() - started], [error.code])
+            raise
+
+    async def _infer(
+        self, model: str, body: bytes, version: str | None, headers: Headers, trace: TraceContext, started: float
+    ) -> Answer:
+        received_at, name = WALL.now(), self._new_id()
         in_force = self._deployments.get(model)
         request, event_time, route, unanswered = None, self._stores.clock.now(), None, NO_COLUMNS
         try:
@@ -160,7 +171,7 @@ class DataPlane:
         result = await asyncio.to_thread(
             self._stores.feedback.take, truths, model=model, actor=actor, now=self._at(None)
         )
-        self._telemetry.labelled(model, result, in_force.task or UNKNOWN_CLASSES)
+        self._telemetry.labels.received(model, result, in_force.task or UNKNOWN_CLASSES)
         return result
 
     async def _check_labels(self, in_force: InForce, labels: Sequence[str]) -> None:
@@ -173,7 +184,7 @@ class DataPlane:
         try:
             check_labels(model, labels, task)
         except InvalidLabelsError as error:
-            self._telemetry.labels_refused(model, error.refused)
+            self._telemetry.labels.refused(model, error.refused)
             raise
 
     def _event_time(self, request: InferRequest) -> datetime:

@@ -69,7 +69,7 @@ class Scorer:
             if call.trace.sampled:
                 self._tracing.record(traced(call, outcome, now, len(calls)))
         now = time.perf_counter()
-        self._count([(call, call.scoring) for call in calls], outcomes, [now - call.started for call in calls])
+        self._count([(call, call.scoring) for call in calls], outcomes, [now - call.started for call in calls], now)
         return answers
 
     def reject(self, rejections: Sequence[RejectedRequest], _outcomes: Sequence[None]) -> list[None]:
@@ -96,19 +96,47 @@ class Scorer:
         self._spool.append(records)
         self._count(tasks, outcomes, [outcome.seconds for outcome in outcomes])
 
-    def _count(self, tasks: Sequence[Task], outcomes: Sequence[ScoringResult], seconds: Sequence[float]) -> None:
+    def _count(
+        self,
+        tasks: Sequence[Task],
+        outcomes: Sequence[ScoringResult],
+        seconds: Sequence[float],
+        answered_at: float | None = None,
+    ) -> None:
         """Count one version's batch in the telemetry, by arm: nearly always there is only one."""
         arms: defaultdict[tuple[str, str, str], list[int]] = defaultdict(list)
         for index, (call, scoring) in enumerate(tasks):
             arms[call.in_force.deployment.model, scoring.version.version, scoring.role].append(index)
         for arm, indices in arms.items():
             results = [outcomes[index].result for index in indices]
-            version = tasks[indices[0]][1].version
+            call, scoring = tasks[indices[0]]
+            limit = call.in_force.slow_ms / 1000
             self._telemetry.arm(*arm).answered(
-                [seconds[index] for index in indices],
-                [label for result in results if isinstance(result, Scores) for label in version.counted(result.labels)],
+                spent := [seconds[index] for index in indices],
+                [
+                    label
+                    for result in results
+                    if isinstance(result, Scores)
+                    for label in scoring.version.counted(result.labels)
+                ],
                 [result.code for result in results if isinstance(result, MlopsError)],
+                slow=sum(each > limit for each in spent),
+                phases=None
+                if answered_at is None
+                else _phases([(tasks[index][0], outcomes[index]) for index in indices], answered_at),
             )
+
+
+def _phases(
+    answered: Sequence[tuple[InferenceRequestContext, ScoringResult]], answered_at: float
+) -> dict[str, list[float]]:
+    """Return the seconds of each phase of the requests whose batch was scored."""
+    spans = [(call.started, its.began, its.ended) for call, its in answered if its.began and its.ended]
+    return {
+        "preprocess": [began - started for started, began, _ in spans],
+        "inference": [ended - began for _, began, ended in spans],
+        "postprocess": [answered_at - ended for _, _, ended in spans],
+    }
 
 
 def _answered(call: InferenceRequestContext, outcome: ScoringResult) -> Answered:

@@ -50,6 +50,7 @@ class ShadowScorer:
         self._note_waiting = waiting
         self._left_out: Counter[Arm] = Counter()
         self._telemetry = telemetry
+        telemetry.begin_task("off path")
         self._patience = patience
         self._limit = limit
         self._tasks: deque[Task] = deque()

@@ -1,14 +1,21 @@
-"""The name, memory and CPU time of a process, among those that share a folder of metrics."""
+"""The name of a process among those that share a folder of metrics, and its memory, CPU time and limits."""
 
 import os
+import platform
 import resource
 import threading
+import time
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, values
 from prometheus_client.multiprocess import mark_process_dead
 
+from mlops_dagster import __version__
+from mlops_dagster.serving.telemetry.gpu import GpuMetrics
+from mlops_dagster.serving.telemetry.limits import cpu_limit, memory_limit
+
 _STATM = Path("/proc/self/statm")
+_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 
 
 def process_name(name: str | None) -> str:
@@ -16,16 +23,16 @@ def process_name(name: str | None) -> str:
     return name or str(os.getpid())
 
 
-def share_files(process: str) -> bool:
-    """Name the files of metrics after `process`; return false if metrics are not kept in files that processes share.
+def share_files(process: str) -> Path | None:
+    """Name the files of metrics after `process`; return their folder, None if processes share no metrics.
 
     Call it before metrics are made. prometheus_client names the files by pid, which adds three files with each process
     that dies and is started again, and every scrape reads them all.
     """
     if not values.ValueClass._multiprocess:
-        return False
+        return None
     values.ValueClass = values.MultiProcessValue(lambda: process)  # type: ignore[no-untyped-call]  # it has no annotations
-    return True
+    return Path(os.environ[_FOLDER])
 
 
 def forget(folder: Path, process: str) -> None:
@@ -34,7 +41,7 @@ def forget(folder: Path, process: str) -> None:
 
 
 class ProcessMetrics:
-    """Memory and CPU time of one process; prometheus_client's own collector only knows the process that is scraped."""
+    """Memory, CPU time and limits of one process; prometheus_client's own collector knows the scraped one only."""
 
     def __init__(self, process: str, registry: CollectorRegistry) -> None:
         self._memory = Gauge(
@@ -47,11 +54,39 @@ class ProcessMetrics:
         self._cpu = Counter(
             "mlops_process_cpu_seconds", "CPU time, user and system", ("process",), registry=registry
         ).labels(process)
+        build = ("version", "python")
+        Gauge(
+            "mlops_build_info",
+            "1, with the version of mlops_dagster and of Python",
+            build,
+            registry=registry,
+            multiprocess_mode="livemax",
+        ).labels(__version__, platform.python_version()).set(1)
+        Gauge(
+            "mlops_start_time_seconds",
+            "Start of the process, in seconds since 1970",
+            ("process",),
+            registry=registry,
+            multiprocess_mode="livemax",
+        ).labels(process).set(time.time())
+        Gauge(
+            "mlops_cpu_limit_cores",
+            "Cores that the data plane may use, by its control group or the machine",
+            registry=registry,
+            multiprocess_mode="livemax",
+        ).set(cpu_limit())
+        Gauge(
+            "mlops_memory_limit_bytes",
+            "Memory that the data plane may use, by its control group or the machine",
+            registry=registry,
+            multiprocess_mode="livemax",
+        ).set(memory_limit())
+        self._gpus = GpuMetrics(process, registry)
         self._counted = 0.0
         self._measuring = threading.Lock()
 
     def measure(self) -> None:
-        """Bring memory and CPU time up to date."""
+        """Bring memory, CPU time and the numbers of GPUs up to date."""
         with self._measuring:
             usage = resource.getrusage(resource.RUSAGE_SELF)
             spent = usage.ru_utime + usage.ru_stime
@@ -59,3 +94,4 @@ class ProcessMetrics:
             self._counted = spent
         if _STATM.exists():  # Linux only; elsewhere only the peak can be had, which is another number
             self._memory.set(int(_STATM.read_text().split()[1]) * resource.getpagesize())
+        self._gpus.measure()

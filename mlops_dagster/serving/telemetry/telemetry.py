@@ -10,15 +10,19 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created_metrics, generate_latest
-from prometheus_client.multiprocess import MultiProcessCollector
 
-from mlops_dagster.predictions import FeedbackResult, LabelDebt, SpoolDepth
-from mlops_dagster.serving.deployed.guard import Violation
-from mlops_dagster.serving.deployed.loaded_model import OTHER
+from mlops_dagster.predictions import Role, SpoolDepth
+from mlops_dagster.schema import ModelSchema
+from mlops_dagster.serving.deployed.guard import REASONS, Violation
+from mlops_dagster.serving.telemetry import fleet
 from mlops_dagster.serving.telemetry.arms import ARM, ArmMetrics, ArmTelemetry
+from mlops_dagster.serving.telemetry.labels import LabelMetrics, counted_classes
 from mlops_dagster.serving.telemetry.process import ProcessMetrics, process_name, share_files
-from mlops_dagster.tasks import Task
-from mlops_dagster.tasks.task import WRONG_FROM
+from mlops_dagster.serving.telemetry.shared import SharedMetrics
+
+_ROLES = ("worker", "housekeeper")
+_DROPPED = ("full", "late", "memory", "malformed")
+_OFF_PATH: tuple[Role, ...] = ("shadow", "paired")
 
 
 class Telemetry:
@@ -32,10 +36,12 @@ class Telemetry:
         # The series `..._created` do not exist with several processes, and are not used.
         disable_created_metrics()  # type: ignore[no-untyped-call]  # it has no annotations
         name = process_name(process)
-        self._shared = share_files(name)
+        self._folder = share_files(name)
+        self._all = None if self._folder is None else SharedMetrics(self._folder)
         self._registry = registry = CollectorRegistry()
         self._process = ProcessMetrics(name, registry)
         self._arm_metrics = ArmMetrics(registry)
+        self.labels = LabelMetrics(registry)
         self._arms: dict[tuple[str, str, str], ArmTelemetry] = {}
         self._making = threading.Lock()
         version = ("model", "version")
@@ -53,33 +59,6 @@ class Telemetry:
             multiprocess_mode="livesum",
         )
         self._shed = Counter("mlops_shed", "Scorings left out off the response path", ARM, registry=registry)
-        self._labels = Counter("mlops_labels", "Labels received", ("model", "outcome"), registry=registry)
-        self._labels_refused = Counter(
-            "mlops_labels_refused",
-            "Labels that are not a class of the model; nothing of their batch is recorded",
-            ("model",),
-            registry=registry,
-        )
-        self._waited: set[str] = set()
-        self._labels_waiting = Gauge(
-            "mlops_labels_waiting",
-            "Labels that wait for the replica that made their prediction",
-            ("model",),
-            registry=registry,
-            multiprocess_mode="mostrecent",
-        )
-        self._repeated_ids = Counter(
-            "mlops_repeated_ids",
-            "Predictions with the id of an earlier prediction of the model, which gets their labels",
-            ("model",),
-            registry=registry,
-        )
-        self._labelled = Counter(
-            "mlops_labelled",
-            "Predictions whose label is known, by label and whether it was predicted",
-            (*ARM, "label", "correct"),
-            registry=registry,
-        )
         self._epoch = Gauge(
             "mlops_deployment_epoch",
             "Lowest epoch in force among the workers",
@@ -109,25 +88,23 @@ class Telemetry:
             version,
             registry=registry,
         )
+        self._untold = Gauge(
+            "mlops_fuse_untold",
+            "Versions that the fuse has cut off, and that the registry does not know of yet; the most of any worker",
+            registry=registry,
+            multiprocess_mode="livemax",
+        )
+        self._away = Gauge(
+            "mlops_registry_away_seconds",
+            "Seconds since a worker could last read the registry; 0 while it can be read",
+            registry=registry,
+            multiprocess_mode="livemax",
+        )
         self._restarts = Counter("mlops_restarts", "Processes that were started again", ("role",), registry=registry)
         self._failures = Counter(
             "mlops_background_failures", "Failed rounds of background work", ("task",), registry=registry
         )
         self._traces_lost = Counter("mlops_traces_lost", "Sampled traces that could not be exported", registry=registry)
-        self._label_debt = Gauge(
-            "mlops_label_debt",
-            "Predictions of the last MLOPS_LABEL_DAYS days without a label",
-            ("model",),
-            registry=registry,
-            multiprocess_mode="mostrecent",
-        )
-        self._label_debt_age = Gauge(
-            "mlops_label_debt_age_seconds",
-            "Age of the oldest and of the median prediction counted in mlops_label_debt",
-            ("model", "of"),
-            registry=registry,
-            multiprocess_mode="mostrecent",
-        )
         self._connections = Gauge(
             "mlops_connections", "Open connections", registry=registry, multiprocess_mode="livesum"
         )
@@ -153,6 +130,11 @@ class Telemetry:
             "free_bytes", "Free bytes on the spool's disk; at 0 every request fails with 503"
         )
 
+        for role in _ROLES:
+            self._restarts.labels(role)
+        for reason in _DROPPED:
+            self._dropped.labels(reason)
+
     def arm(self, model: str, version: str, role: str) -> ArmTelemetry:
         """Return the metrics of one version in one role, made on the first call; cheap enough to call each time."""
         key = (model, version, role)
@@ -174,50 +156,40 @@ class Telemetry:
         """Count scorings that were left out off the response path."""
         self._shed.labels(model, version, role).inc(scorings)
 
-    def labelled(self, model: str, result: FeedbackResult, task: Task) -> None:
-        """Count the labels of a batch by outcome, and their predictions by label."""
-        for outcome, count in (
-            ("first", result.accepted - result.corrections - result.repeated - result.pending),
-            ("correction", result.corrections),
-            ("repeated", result.repeated),
-            ("pending", result.pending),
-            ("unknown", len(result.unknown)),
-        ):
-            self._labels.labels(model, outcome).inc(count)
-        truths = set(task.truths)
-        for hit, count in result.hits.items():
-            label = hit.label if hit.label in truths else OTHER
-            correct = "true" if task.loss(hit.prediction, hit.label) < WRONG_FROM else "false"
-            self._labelled.labels(hit.model, hit.version, hit.role, label, correct).inc(count)
-
-    def labels_waiting(self, waiting: Mapping[str, int]) -> None:
-        """Set the number of labels that wait for the replica that made their prediction, by model."""
-        self._waited.update(waiting)
-        for model in self._waited:
-            self._labels_waiting.labels(model).set(waiting.get(model, 0))
-
-    def labels_unmatched(self, model: str, labels: int) -> None:
-        """Count labels with ids of which no replica knows a prediction."""
-        self._labels.labels(model, "unmatched").inc(labels)
-
-    def labels_refused(self, model: str, labels: int) -> None:
-        """Count labels that are not a class of the model."""
-        self._labels_refused.labels(model).inc(labels)
-
-    def repeated_ids(self, model: str, predictions: int) -> None:
-        """Count predictions with the id of an earlier prediction."""
-        self._repeated_ids.labels(model).inc(predictions)
-
     def unlike_training(self, model: str, violations: Iterable[Violation]) -> None:
         """Count the rows of a request that the guard found unlike the training data, by feature and reason."""
         for feature, reason, rows, *_ in violations:
             self._unlike_training.labels(model, feature, reason).inc(rows)
 
+    def begin(self, model: str, arms: Iterable[tuple[str, Role, ModelSchema]]) -> None:
+        """Begin the counters of a model at 0: those of its arms (version, role, schema), and of requests no arm scores.
+
+        Cheap enough to call each time that the arms may have changed.
+        """
+        if (model, "", "none") not in self._arms:
+            self.arm(model, "", "none")
+            self.labels.begin(model)
+        for version, role, schema in arms:
+            key = (model, version, role)
+            if key in self._arms:
+                continue
+            with self._making:
+                self._arms[key] = ArmTelemetry(self._arm_metrics, *key, counted_classes(schema.task))
+            self.labels.begin_arm(*key, schema.task)
+            if role in _OFF_PATH:
+                self._shed.labels(*key)
+            if role == "champion":
+                for feature in schema.features:
+                    self._unlike_training.labels(model, feature.name, REASONS[feature.kind])
+
     def in_force(self, model: str, epoch: int) -> None:
-        """Set the epoch in force of a model; begin its counts of refused labels and repeated ids at 0 if it is new."""
+        """Set the epoch in force of a model."""
         self._epoch.labels(model).set(epoch)
-        self._labels_refused.labels(model)
-        self._repeated_ids.labels(model)
+
+    def loading(self, model: str, version: str) -> None:
+        """Begin the counts of a version's failed loads and of its fuse at 0."""
+        self._load_failures.labels(model, version)
+        self._tripped.labels(model, version)
 
     def loaded(self, model: str, version: str, *, ready: bool) -> None:
         """Note the end of a version's load; count it as a failure unless the version is `ready`."""
@@ -232,8 +204,20 @@ class Telemetry:
         """Count a version that the fuse has cut off."""
         self._tripped.labels(model, version).inc()
 
+    def untold(self, versions: int) -> None:
+        """Set the number of versions that the fuse has cut off, and that the registry does not know of yet."""
+        self._untold.set(versions)
+
+    def registry_away(self, seconds: float) -> None:
+        """Set the seconds since this process could last read the registry; 0 while it can."""
+        self._away.set(seconds)
+
     def restarted(self, role: str) -> None:
         self._restarts.labels(role).inc()
+
+    def begin_task(self, task: str) -> None:
+        """Begin the count of failures of some background work at 0."""
+        self._failures.labels(task)
 
     def failed(self, task: str) -> None:
         """Count a failed round of background work."""
@@ -264,11 +248,10 @@ class Telemetry:
         for table in self._held_tables:
             self._held.labels(table).set(entries.get(table, 0))
 
-    def awaiting_labels(self, model: str, debt: LabelDebt, now: datetime) -> None:
-        """Set the label debt of a model: the number of predictions without a label, and their ages."""
-        self._label_debt.labels(model).set(debt.awaiting)
-        for of, at in (("oldest", debt.oldest_at), ("median", debt.median_at)):
-            self._label_debt_age.labels(model, of).set((now - at).total_seconds() if at is not None else 0)
+    def tell_fleet(self, text: bytes) -> None:
+        """Have `/metrics` of every process end with `text`; nothing happens where processes share no metrics."""
+        if self._folder is not None:
+            fleet.write(self._folder, text)
 
     def measure(self) -> None:
         """Measure memory and CPU time of this process; call it every few seconds."""
@@ -277,11 +260,9 @@ class Telemetry:
     def exposition(self) -> bytes:
         """Return the metrics of all processes that share the folder as text for Prometheus; takes milliseconds."""
         self.measure()
-        registry = self._registry
-        if self._shared:
-            registry = CollectorRegistry()
-            MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # it has no annotations
-        return generate_latest(registry)
+        if self._folder is None or self._all is None:
+            return generate_latest(self._registry)
+        return self._all.text() + fleet.read(self._folder)
 
     def _spool_gauge(self, name: str, documentation: str) -> Gauge:
         # All processes measure the same spool, so the newest value holds.

@@ -6,7 +6,9 @@ It is separate so that the workers' interpreters do nothing but answer requests.
 import logging
 import os
 import signal
+from datetime import timedelta
 
+from mlops_dagster.alerting import tell_silent
 from mlops_dagster.errors import is_panic
 from mlops_dagster.loop.registry_events.follow import follow_registry
 from mlops_dagster.loop.registry_events.settle import settle_registry_alerts
@@ -14,6 +16,8 @@ from mlops_dagster.loop.registry_events.verify import verify_history
 from mlops_dagster.serving.deployed.registry_cache import RegistryCache
 from mlops_dagster.serving.processes.heartbeat import BEAT_SECONDS, ProcessHeartbeat, child_main
 from mlops_dagster.serving.telemetry.telemetry import Telemetry
+from mlops_dagster.serving.upkeep.beating import DutyBeats
+from mlops_dagster.serving.upkeep.fleet import fleet_text
 from mlops_dagster.serving.upkeep.periodic import PeriodicTask
 from mlops_dagster.serving.upkeep.shipping import Shipper
 from mlops_dagster.settings import Settings
@@ -31,6 +35,8 @@ PRUNE_SECONDS = 60.0
 LABEL_DEBT_SECONDS = 30.0
 FOLLOW_SECONDS = 2.0
 AUDIT_SECONDS = 6 * 3600.0
+LIMITS_SECONDS = 15.0
+FLEET_SECONDS = 30.0
 NICER = 10  # added to the niceness: answers come first, and entries that are shipped a little later are not lost
 
 
@@ -48,18 +54,26 @@ def work(leash: ProcessHeartbeat, arguments: list[str]) -> None:
     def roll_up() -> None:
         housekeeping.roll_up()
         for model, predictions in housekeeping.newly_repeated_ids().items():
-            telemetry.repeated_ids(model, predictions)
+            telemetry.labels.repeated_ids(model, predictions)
 
     def tell_label_debts() -> None:
         now = stores.clock.now()
-        for model, debt in housekeeping.label_debts(now).items():
-            telemetry.awaiting_labels(model, debt, now)
+        telemetry.labels.awaited(housekeeping.label_debts(now).items(), now)
 
     def follow_registry_events() -> None:
         follow_registry(stores)
         if not settings.accept_event_time:  # replayed traffic has another present, which only its reports know
             settle_registry_alerts(stores)
             stores.alerts.update_mutes()
+
+    def tell_fleet() -> None:
+        text, failures = fleet_text(stores, stores.clock.now())
+        telemetry.tell_fleet(text)
+        if failures:
+            raise failures[0]
+
+    def watch_watchers() -> None:
+        tell_silent(stores.alerts, stores.beats.list(), stores.clock.now())
 
     duties = [
         PeriodicTask("rollups", ROLL_UP_SECONDS, roll_up, telemetry),
@@ -75,9 +89,15 @@ def work(leash: ProcessHeartbeat, arguments: list[str]) -> None:
         PeriodicTask("audit", AUDIT_SECONDS, lambda: verify_history(stores), telemetry),
         # At once, so that a restart leaves no gap in the metric.
         PeriodicTask("label debt", LABEL_DEBT_SECONDS, tell_label_debts, telemetry, at_once=True),
+        PeriodicTask("watchers", FLEET_SECONDS, watch_watchers, telemetry),
+        PeriodicTask("fleet", FLEET_SECONDS, tell_fleet, telemetry, at_once=True),
+        PeriodicTask("slow limits", LIMITS_SECONDS, housekeeping.read_slow_limits, telemetry, at_once=True),
         PeriodicTask("process", MEASURE_SECONDS, telemetry.measure, telemetry),
         PeriodicTask("signs of life", BEAT_SECONDS, lambda: leash.beat("housekeeper"), telemetry),
     ]
+    watched = [duty for duty in duties if duty.name in ("rollups", "log", "fleet")]
+    beats = DutyBeats(stores.beats, watched, timedelta(seconds=2 * FLEET_SECONDS))
+    duties.append(PeriodicTask("beats", FLEET_SECONDS, beats.tell, telemetry))
     telemetry.measure()
     os.nice(NICER)
     for duty in duties:

@@ -31,6 +31,9 @@ class PeriodicTask:
         self._failures = 0
         self._pause = seconds
         self._trouble = ""
+        self.successes = 0
+        """The number of rounds that raised no error."""
+        telemetry.begin_task(name)
 
     @property
     def trouble(self) -> str | None:
@@ -75,5 +78,6 @@ class PeriodicTask:
     def _worked(self) -> None:
         if self._failures:
             logger.warning("%s works again, after it failed %d times", self.name, self._failures)
+        self.successes += 1
         self._failures = 0
         self._pause = self._seconds

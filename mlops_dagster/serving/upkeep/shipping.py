@@ -12,6 +12,7 @@ from mlops_dagster.rollout import RolloutPolicy
 from mlops_dagster.serving.deployed.registry_cache import RegistryCache
 from mlops_dagster.serving.plane.known_tasks import KnownTasks
 from mlops_dagster.serving.telemetry.telemetry import Telemetry
+from mlops_dagster.serving.upkeep.isolation import for_each
 from mlops_dagster.serving.upkeep.unsettled import shed_of_the_dead
 from mlops_dagster.statistics import Bins
 from mlops_dagster.stores import Stores
@@ -161,8 +162,8 @@ class Shipper:
         found, unmatched = self._stores.feedback.settle(self._stores.log, self._label_period)
         self._tell(found)
         for model, labels in unmatched.items():
-            self._telemetry.labels_unmatched(model, labels)
-        self._telemetry.labels_waiting(self._stores.feedback.waiting())
+            self._telemetry.labels.unmatched(model, labels)
+        self._telemetry.labels.waiting(self._stores.feedback.waiting())
 
     def prune_labels(self) -> int:
         """Stop awaiting labels of predictions older than MLOPS_LABEL_DAYS; return the number of these predictions."""
@@ -190,7 +191,7 @@ class Shipper:
 
     def _tell(self, labels: Iterable[Taken]) -> None:
         for taken in labels:
-            self._telemetry.labelled(taken.model, taken.result, self._tasks.of(taken.model) or UNKNOWN_CLASSES)
+            self._telemetry.labels.received(taken.model, taken.result, self._tasks.of(taken.model) or UNKNOWN_CLASSES)
 
     def _bins_of(self, model: str, version: str) -> Mapping[str, Bins] | None:
         """Return the bins of a version that a worker has loaded, from the registry's last known state, or None."""
@@ -204,10 +205,29 @@ class Shipper:
         """Return the task of a version; of one that is not known here, a classification of unknown classes."""
         return self._tasks.of_version(model, version) or UNKNOWN_CLASSES
 
+    def read_slow_limits(self) -> None:
+        """Note the limit of each model's published rollout policy above which a request is slow. Raises StorageError.
+
+        A model whose policies cannot be read keeps its limit; the error is raised once all others are noted.
+        """
+        registry = self._stores.registry
+        found: dict[str, float] = {}
+
+        def read(model: str) -> None:
+            found[model] = registry.policies(model).section("rollout", RolloutPolicy).slow_ms
+
+        failures = for_each(registry.models(), read)
+        self._last_known.note_slow_limits(found)
+        if failures:
+            raise failures[0]
+
     def _slow_ms(self, model: str) -> float:
         known = self._last_known.deployment(model)
         rollout = known.rollout if known is not None else None
-        return (rollout.policy if rollout is not None else RolloutPolicy()).slow_ms
+        if rollout is not None:
+            return rollout.policy.slow_ms
+        published = self._last_known.slow_limit(model)
+        return RolloutPolicy().slow_ms if published is None else published
 
 
 def _no_bins(_model: str, _version: str) -> None:

@@ -23,9 +23,9 @@ def test_promtool_finds_no_fault_with_what_the_server_tells(server: Server, mode
     assert value(found, "outputs_total", **arm, label="late") == 2
     assert value(found, "errors_total", **arm, code="model_failed") == 1
     assert value(found, "requests_total", **{**arm, "role": "none", "version": ""}, status="rejected") == 1
-    assert value(found, "labelled_total", **arm, label="late", correct="true") == 1
+    assert value(found, "labelled_total", **arm, label="late", prediction="late", correct="true") == 1
     assert value(found, "labels_refused_total", model="told") == 1
-    assert value(found, "labelled_total", **arm, label="other", correct="false") is None
+    assert value(found, "labelled_total", **arm, label="other", prediction="late", correct="false") is None
     assert (value(found, "spool_free_bytes") or 0) > 1e6
     assert value(found, "version_ready", model="told", version="1.0.0") == 1
     assert (value(found, "process_resident_memory_bytes", process="worker-1") or 0) > 1e6

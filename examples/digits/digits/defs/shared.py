@@ -2,6 +2,6 @@
 
 import dagster as dg
 
-from mlops_dagster.defs import catalogue, resources
+from mlops_dagster.defs import alerts, catalogue, resources
 
-shared = dg.Definitions.merge(resources.shared, dg.load_definitions_from_modules([catalogue]))
+shared = dg.Definitions.merge(resources.shared, dg.load_definitions_from_modules([alerts, catalogue]))

@@ -116,6 +116,7 @@ def upgrade() -> None:
         sa.Column("seen_at", sa.String, nullable=False),
     )
     _make_alerts()
+    _make_beats()
     _make_reports()
     if op.get_bind().dialect.name == "sqlite":
         _make_append_only_in_sqlite()
@@ -202,6 +203,17 @@ def _make_alerts() -> None:
         sa.Column("model", sa.String, primary_key=True),
         sa.Column("rule", sa.String, primary_key=True),
         sa.Column("body", sa.Text, nullable=False),
+    )
+
+
+def _make_beats() -> None:
+    op.create_table(
+        "beats",
+        sa.Column("name", sa.String, primary_key=True),
+        sa.Column("model", sa.String, primary_key=True),
+        sa.Column("at", sa.String, nullable=False),
+        sa.Column("seconds", sa.Double, nullable=False),
+        sa.Column("note", sa.Text, nullable=False),
     )
 
 

@@ -29,6 +29,7 @@ from mlops_dagster.predictions.rollups.tables import (
     outcomes,
     outputs,
     pairs,
+    refused,
     shed,
 )
 from mlops_dagster.statistics import Bins, bins_to_json
@@ -66,6 +67,7 @@ def add_tally(connection: Connection, add: Tally) -> None:
     upsert(connection, outputs, ((ids[arm], *key, n) for (arm, *key), n in add.outputs.items()))
     upsert(connection, confusion, ((ids[arm], *key, n) for (arm, *key), n in add.confusion.items()))
     upsert(connection, shed, ((ids[arm], minute, n) for (arm, minute), n in add.shed.items()))
+    upsert(connection, refused, ((ids[arm], *key, n) for (arm, *key), n in add.refused.items()))
     upsert(connection, pairs, ((*pair, *_PAIR(counts)) for pair, counts in add.pairs.items()))
     upsert(connection, outcomes, ((*pair, label, *_OUTCOMES(n)) for (pair, label), n in add.outcomes.items()))
     _add_cells(connection, add, ids)

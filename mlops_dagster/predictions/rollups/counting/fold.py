@@ -114,6 +114,8 @@ def _add_request(result: Tally, arm: ArmKey, prediction: PredictionEntry, slow_m
     at = ArmMinute(arm, prediction["event_time"] // MINUTE)
     counts = result.minutes[at]
     counts.requests += 1
+    if prediction["status"] in ("rejected", "held"):
+        result.refused[arm, at.minute, prediction["status"], prediction["code"] or ""] += 1
     if prediction["status"] == "failed":
         counts.errors += 1
         counts.first_error_at = min(prediction["event_time"], counts.first_error_at or prediction["event_time"])

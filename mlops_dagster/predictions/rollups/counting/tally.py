@@ -125,6 +125,7 @@ class Tally:
     outputs: Counter[tuple[ArmKey, int, str]] = field(default_factory=Counter)  # by the hour, as the next one
     confusion: Counter[tuple[ArmKey, int, str, str]] = field(default_factory=Counter)
     shed: Counter[tuple[ArmKey, int]] = field(default_factory=Counter)
+    refused: Counter[tuple[ArmKey, int, str, str]] = field(default_factory=Counter)  # by minute, status and code
     first_of_key: list[FirstOfKey] = field(default_factory=list)
     first_of_minute: list[FirstOfMinute] = field(default_factory=list)
     answered_units: list[UnitScored] = field(default_factory=list)

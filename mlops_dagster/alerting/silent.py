@@ -1,0 +1,79 @@
+"""Watching the watchers: a process that works tells people of recurring work that has stopped."""
+
+import urllib.error
+import urllib.request
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from http.client import HTTPException
+from typing import Final
+
+from mlops_dagster.alerting.alert import FLEET, Severity
+from mlops_dagster.alerting.alerts import Alerts
+from mlops_dagster.alerting.beats import Beat
+from mlops_dagster.alerting.rule import Rule
+from mlops_dagster.errors import StorageError
+
+SILENT_AFTER: Final = timedelta(minutes=5)
+"""The shortest silence of a watcher that is told."""
+
+FORGOTTEN_AFTER: Final = timedelta(days=7)
+"""A watcher that has been silent for so long was taken away on purpose."""
+
+_MISSED: Final = 3
+_WATCHERS: Final = ("sensor:", "duty:")
+_HEARTBEAT_SECONDS: Final = 10.0
+_HANDLERS: Final = (
+    urllib.request.ProxyHandler,
+    urllib.request.HTTPHandler,
+    urllib.request.HTTPSHandler,
+    urllib.request.HTTPDefaultErrorHandler,
+    urllib.request.HTTPErrorProcessor,
+    urllib.request.UnknownHandler,
+)
+
+
+def silent(beats: Iterable[Beat], now: datetime) -> list[Beat]:
+    """Return the beats of sensors and duties that are overdue."""
+    return [
+        beat
+        for beat in beats
+        if beat.name.startswith(_WATCHERS) and max(SILENT_AFTER, _MISSED * beat.every) < beat.age(now) < FORGOTTEN_AFTER
+    ]
+
+
+def tell_silent(alerts: Alerts, beats: Iterable[Beat], now: datetime) -> None:
+    """Open an alert for each watcher that is silent, and resolve the alerts of the others."""
+    found = {f"{beat.name} {beat.model}".strip(): beat for beat in silent(beats, now)}
+    for subject, beat in found.items():
+        alerts.report(
+            FLEET,
+            Rule.WATCHER_SILENT,
+            Severity.CRITICAL,
+            f"{subject} has given no sign of life since {beat.at:%Y-%m-%d %H:%M} UTC; it is due every "
+            f"{beat.every.total_seconds():g} s",
+            subject=subject,
+            since=beat.at,
+            evidence={"note": beat.note},
+        )
+    for alert in alerts.list(FLEET):
+        if alert.rule == Rule.WATCHER_SILENT and alert.subject.startswith(_WATCHERS) and alert.subject not in found:
+            alerts.resolve(FLEET, Rule.WATCHER_SILENT, "it gives signs of life again", subject=alert.subject)
+
+
+def send_heartbeat(url: str) -> None:
+    """Fetch the address of an outside watcher, which tells people when these calls stop.
+
+    Raises StorageError, without the address, which may be secret: it could not be reached or did not answer 2xx.
+    """
+    opener = urllib.request.OpenerDirector()  # as the usual one, but follows no redirect
+    for handler in _HANDLERS:
+        opener.add_handler(handler())
+    try:
+        with opener.open(url, timeout=_HEARTBEAT_SECONDS):
+            return
+    except urllib.error.HTTPError as error:
+        error.close()
+        reason = f"status {error.code}"
+    except (OSError, HTTPException, ValueError) as error:
+        reason = type(error).__name__
+    raise StorageError(f"the address in MLOPS_HEARTBEAT_URL does not answer ({reason}); open it by hand")

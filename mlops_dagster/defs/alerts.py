@@ -1,0 +1,31 @@
+"""The sensor that watches all models: one for the fleet, since a sensor per model would limit its size."""
+
+from datetime import timedelta
+
+import dagster as dg
+
+from mlops_dagster.components import Platform
+from mlops_dagster.components.sensors.health import dagster_troubles
+from mlops_dagster.loop.watching import look
+from mlops_dagster.loop.watching.watchers import watch_watchers
+
+LOOK_SECONDS = 30
+
+
+@dg.sensor(
+    name="alerts",
+    minimum_interval_seconds=LOOK_SECONDS,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Judges the rules of every model (accuracy, failed and slow requests, missing values, drift, labels "
+    "and reports that do not come) by its alert policy, and opens or resolves their alerts.",
+)
+def alerts(context: dg.SensorEvaluationContext, platform: Platform) -> dg.SkipReason:
+    stores = platform.stores()
+    found = look(stores, stores.clock.now())
+    if (troubles := dagster_troubles(context.instance)) is not None:
+        watch_watchers(stores, stores.clock.now(), timedelta(seconds=2 * LOOK_SECONDS), troubles)
+    failed = f"; cannot be judged: {', '.join(found.failed)}" if found.failed else ""
+    return dg.SkipReason(
+        f"{found.rules} rules of {found.models} models judged: {found.opened} alerts opened, {found.resolved} "
+        f"resolved{failed}"
+    )

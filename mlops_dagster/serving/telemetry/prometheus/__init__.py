@@ -1,0 +1,1 @@
+"""Rules for Prometheus about the data plane: recordings, objectives, and alerts about processes."""
