@@ -1,7 +1,9 @@
 """The criteria of a model's rules, from its alert policy."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
+from functools import lru_cache
+from types import MappingProxyType
 from typing import Final, TypeVar
 
 from mlops_dagster.alerting.judging import Criterion, Duration, Proof, Shown
@@ -28,7 +30,8 @@ ERRORS_SHOWN: Final = timedelta(minutes=10)
 _AT_ONCE: Final = timedelta(0)
 
 
-def criteria(policy: AlertPolicy) -> dict[Rule, Criterion]:
+@lru_cache(maxsize=4096)  # each look asks for those of every model
+def criteria(policy: AlertPolicy) -> Mapping[Rule, Criterion]:
     """Return the criterion of each rule that is not turned off; in each of them a larger number is worse.
 
     >>> criteria(AlertPolicy())[Rule.ACCURACY].warning  # the rate of wrong answers
@@ -46,7 +49,7 @@ def criteria(policy: AlertPolicy) -> dict[Rule, Criterion]:
         Rule.NO_DATA: Criterion(0.5, None, Duration(_AT_ONCE, _AT_ONCE)),
         Rule.REPORT_LATE: _if(policy.report_late, lambda _its: Criterion(1.0, 2.0, Duration(_AT_ONCE, _AT_ONCE))),
     }
-    return {rule: criterion for rule, criterion in found.items() if criterion is not None}
+    return MappingProxyType({rule: criterion for rule, criterion in found.items() if criterion is not None})
 
 
 def _if(limits: Limits | None, criterion: Callable[[Limits], Criterion]) -> Criterion | None:

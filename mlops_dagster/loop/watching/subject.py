@@ -1,15 +1,24 @@
 """The subject of a look: one model, with all that its rules are observed from."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import Final
 
 from mlops_dagster.alerting import AlertPolicy
-from mlops_dagster.loop.watching.fleet import Fleet
+from mlops_dagster.alerting.judging import Missing
+from mlops_dagster.loop.findings import DRIFT, HourOfDrift
+from mlops_dagster.loop.watching.fleet import HOUR, Fleet
 from mlops_dagster.registry import ModelPolicies
+from mlops_dagster.reports import Report
 from mlops_dagster.stores import Stores
 
+_VALID: Final = timedelta(hours=6)
+"""The age over which an hourly report says nothing about now."""
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True)
 class Subject:
     """One model with a champion at one look."""
 
@@ -22,3 +31,16 @@ class Subject:
     alerts: AlertPolicy
     """The section `alerts` of the policies."""
     now: datetime
+
+    @cached_property
+    def drift(self) -> Report[HourOfDrift] | Missing | None:
+        """The newest report on drift; None if no report of any hour was ever made."""
+        found = self.stores.reports.recent(DRIFT, self.model, self.now, within=_VALID)
+        if found is None and DRIFT.name in self.report_starts:
+            return Missing(f"no drift report of the last {_VALID / HOUR:g} hours")
+        return found
+
+    @cached_property
+    def report_starts(self) -> Mapping[str, datetime]:
+        """The start of the newest period that has a report, by the name of the kind."""
+        return self.stores.reports.last_starts(self.model)

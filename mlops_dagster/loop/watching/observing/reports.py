@@ -5,20 +5,17 @@ from typing import Final
 
 from mlops_dagster.alerting import LateReports
 from mlops_dagster.alerting.judging import Missing, Observation, Seen, Watch
-from mlops_dagster.loop.findings import DRIFT, LABELS, PERFORMANCE, VALIDATION, HourOfDrift
+from mlops_dagster.loop.findings import DRIFT, LABELS, PERFORMANCE, VALIDATION
 from mlops_dagster.loop.watching.fleet import HOUR
 from mlops_dagster.loop.watching.subject import Subject
 from mlops_dagster.monitoring import DriftReport, Verdict
-from mlops_dagster.reports import Report
 
-_VALID: Final = timedelta(hours=6)
-"""The age over which an hourly report says nothing about now."""
 _SAYS: Final = {Verdict.STABLE: 0.0, Verdict.MONITOR: 1.0, Verdict.RETRAIN: 2.0}
 
 
 def drifted_features(subject: Subject, watch: Watch) -> Observation | None:
     """Return the gravest verdict on a feature: 0 stable, 1 monitor, 2 retrain; None without a baseline."""
-    report = _last_report(subject)
+    report = subject.drift
     if isinstance(report, Missing) or report is None or report.content.drift is None:
         return report if isinstance(report, Missing) else None
     drift = report.content.drift
@@ -34,7 +31,7 @@ def drifted_features(subject: Subject, watch: Watch) -> Observation | None:
 
 def moved_scores(subject: Subject, _watch: Watch) -> Observation | None:
     """Return 1 if the scores have moved by more than the limit and chance, else 0; None without scores."""
-    report = _last_report(subject)
+    report = subject.drift
     if isinstance(report, Missing) or report is None or report.content.drift is None:
         return report if isinstance(report, Missing) else None
     drift = report.content.drift
@@ -55,14 +52,6 @@ def _of_scores(drift: DriftReport) -> str:
     return f"the distance D of the scores from those of the evaluation is {moved:.3f}, limit {limit:g}"
 
 
-def _last_report(subject: Subject) -> Report[HourOfDrift] | Missing | None:
-    """Return the newest report on drift; None if no report of any hour was ever made."""
-    found = subject.stores.reports.recent(DRIFT, subject.model, subject.now, within=_VALID)
-    if found is None and DRIFT.name in subject.stores.reports.last_starts(subject.model):
-        return Missing(f"no drift report of the last {_VALID / HOUR:g} hours")
-    return found
-
-
 def lateness(subject: Subject, _watch: Watch) -> Observation | None:
     """Return the age of the most overdue report, as a multiple of the age allowed; None where nothing makes them.
 
@@ -72,7 +61,7 @@ def lateness(subject: Subject, _watch: Watch) -> Observation | None:
     ended = last_day is not None and subject.now >= datetime.combine(last_day, time(), tzinfo=UTC)
     if limits is None or policies.location is None or policies.published_at is None or ended:
         return None
-    starts = subject.stores.reports.last_starts(subject.model)
+    starts = subject.report_starts
     allowed = _allowed(limits)
     ends = {
         kind: starts[kind] + period if kind in starts else policies.published_at
