@@ -154,6 +154,7 @@ def test_requests_that_fail_are_told_once_and_resolved_with_their_numbers(world:
     assert reading.limit < reading.low < reading.value < reading.high
     assert alert.summary.startswith("1.0.0: the share of failed requests is ")
     assert "limit 1 %, proven; " in alert.summary
+    assert alert.evidence == {"version": "1.0.0", "false_alarms_a_year": 1.0, "rows_per_observation": 1.0}
     world.serve(20 * MINUTE, 90, looks=False)
     world.pass_time(MINUTE)
     world.pass_time(MINUTE)

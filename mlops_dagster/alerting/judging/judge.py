@@ -97,12 +97,11 @@ class _Look:
 
     def at(self, gauge: Gauge, new: Counted | None) -> Gauge:
         """Return the gauge with both of its limits judged."""
-        tolerated = 0.0 if new is None else new.tolerated
         warning = self._judged(gauge.warning, self.criterion.warning, gauge, new)
         critical = gauge.critical
         if self.criterion.critical is not None:
             critical = self._judged(critical, self.criterion.critical, gauge, new)
-        over = gauge.value is not None and gauge.value > max(self.criterion.warning, tolerated)
+        over = gauge.value is not None and gauge.value > max(self.criterion.warning, gauge.tolerated)
         return replace(
             gauge,
             warning=warning,
@@ -112,7 +111,7 @@ class _Look:
         )
 
     def _judged(self, latch: Latch, limit: float, gauge: Gauge, new: Counted | None) -> Latch:
-        limit, way = max(limit, 0.0 if new is None else new.tolerated), self.criterion.way
+        limit, way = max(limit, gauge.tolerated), self.criterion.way
         if isinstance(way, Duration):
             if gauge.value is None or not self.may_change:
                 return _interrupted_latch(latch)

@@ -29,6 +29,8 @@ def counted(gauge: Gauge, new: Counted, shown: Shown, now: datetime) -> Gauge:
         low=low,
         high=high,
         samples=trials,
+        tolerated=new.tolerated,
+        rows_per_observation=new.rows_per_observation,
     )
 
 

@@ -59,6 +59,10 @@ class Gauge:
     """Of a rate: (slot, bad events, trials) of the shown window, which has ten slots."""
     trials: int = 0
     """Of a rate: all trials since the watch began."""
+    tolerated: float = 0.0
+    """Of a rate: the rate that is tolerated anyway, above the limits or not."""
+    rows_per_observation: float = 1.0
+    """Of a rate: the number of trials that count as one."""
     counted_at: datetime | None = None
     """Of a rate: the last look with trials, or else the beginning."""
 

@@ -39,7 +39,7 @@ def finding(criterion: Criterion, watch: Watch) -> Finding:
     if gauge.severity is Severity.CRITICAL and criterion.critical is not None:
         latch, limit = gauge.critical, criterion.critical
     since = None if latch.broken_by is None else latch.broken_by.since
-    reading = _reading(criterion, watch, gauge, limit)
+    reading = _reading(criterion, watch, gauge, max(limit, gauge.tolerated))
     return Finding(_summary(criterion, watch, reading, since), reading, since, _evidence(criterion, watch))
 
 
@@ -78,7 +78,8 @@ def _rate_reading(rule: Rule, gauge: Gauge, limit: float, shown: Shown) -> Readi
     latch = gauge.critical if gauge.critical.broken else gauge.warning
     if rate <= limit and latch.broken_by is not None and latch.broken_by.trials:
         _, bad, samples = latch.broken_by
-        rate, (low, high) = bad / samples, wilson_interval(bad, samples)
+        worth = gauge.rows_per_observation
+        rate, (low, high) = bad / samples, wilson_interval(bad / worth, samples / worth)
         return _percent(rule, rate, low, high, samples, limit, shown.of, None)
     return _percent(rule, rate, low, high, samples, limit, shown.of, window)
 
@@ -134,5 +135,6 @@ def _evidence(criterion: Criterion, watch: Watch) -> dict[str, object]:
     found: dict[str, object] = {"version": watch.version}
     if isinstance(criterion.way, Proof):
         found["false_alarms_a_year"] = criterion.way.false_alarms_a_year
+        found["rows_per_observation"] = max(gauge.rows_per_observation for gauge in watch.broken.values())
     parts = {name: round(gauge.value, 6) for name, gauge in watch.broken.items() if name and gauge.value is not None}
     return {**found, "features": parts} if parts else found
