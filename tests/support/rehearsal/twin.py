@@ -38,7 +38,8 @@ FILES = {
         "    return load_from_defs_folder(path_within_project=Path(__file__).parent)\n"
     ),
     f"{PACKAGE}/defs/shared.py": (
-        "import dagster as dg\nfrom mlops_dagster.defs import alerts, catalogue, fleet, resources, retraining, unnamed\n"
+        "import dagster as dg\n"
+        "from mlops_dagster.defs import alerts, catalogue, fleet, resources, retraining, unnamed\n"
         "shared = dg.Definitions.merge(\n"
         "    resources.shared, dg.load_definitions_from_modules([fleet, alerts, catalogue, retraining, unnamed]))\n"
     ),
