@@ -1,6 +1,6 @@
 """The numbers of all models that each look needs, in a few queries."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -20,14 +20,13 @@ HOUR: Final = timedelta(hours=1)
 WEEK: Final = timedelta(weeks=1)
 LATENCY: Final = timedelta(minutes=10)
 
-_OLDEST: Final = timedelta(days=7)
-"""Failed requests that were counted later than this are not looked at any more."""
-
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
     """The numbers of all models at one look."""
 
+    since: datetime
+    """The hour from which on requests are counted in `failures`."""
     failures: Mapping[ServedBy, FailuresByHour]
     latency: Mapping[ServedBy, LatencySummary]
     """Of the last ten minutes."""
@@ -37,11 +36,12 @@ class Fleet:
     """Requests of the same hour a week before."""
 
 
-def fleet_at(rollups: Rollups, now: datetime, looked_at: Iterable[datetime]) -> Fleet:
-    """Return the numbers at `now`. `looked_at` are the last looks at failed requests, of any model."""
-    oldest = max(min(looked_at, default=now), now - _OLDEST)
+def fleet_at(rollups: Rollups, now: datetime) -> Fleet:
+    """Return the numbers at `now`. Raises StorageError."""
+    since = counted_since(now)
     return Fleet(
-        failures=failures_by_hour(rollups, counted_since(oldest), now),
+        since=since,
+        failures=failures_by_hour(rollups, since, now),
         latency=latency_by_version(rollups, now - LATENCY, now),
         requests=requests_by_model(rollups, now - HOUR, now),
         requests_last_week=requests_by_model(rollups, now - WEEK - HOUR, now - WEEK),

@@ -72,8 +72,7 @@ def look(stores: Stores, now: datetime) -> Looked:
     """
     stores.alerts.update_mutes()
     watches = stores.watches.all()
-    looked_at = [each.through for (_, rule), each in watches.items() if rule == Rule.ERROR_RATE and each.through]
-    fleet = fleet_at(stores.rollups, now, looked_at)
+    fleet = fleet_at(stores.rollups, now)
     changed: list[Watch] = []
     removed: list[WatchKey] = []
     failed: list[str] = []

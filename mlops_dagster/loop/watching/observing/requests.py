@@ -1,6 +1,6 @@
 """Observations of requests: failed ones, slow ones, and none at all."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from mlops_dagster.alerting.judging import Counted, Missing, Observation, Seen, Watch
@@ -12,19 +12,29 @@ from mlops_dagster.predictions import ServedBy
 _WIDER: Final = (HOUR, timedelta(days=1))
 """The windows of a model with few requests."""
 
+_OLDEST: Final = timedelta(days=7)
+"""The longest time without a look after which requests are still counted."""
+
 
 def failed_requests(subject: Subject, watch: Watch) -> Observation | None:
     """Return the champion's requests since the last look, and how many of them failed."""
     limits = subject.alerts.error_rate
-    by_hour = subject.fleet.failures.get(ServedBy(subject.model, subject.champion), {})
-    totals = {hour: Count(each.failed, each.requests) for hour, each in by_hour.items()}
     begun = watch.through if watch.version == subject.champion else None
-    since = counted_since(begun or subject.now)
-    found = increment(watch.kept if begun else (), totals, since)
+    since = counted_since(max(begun or subject.now, subject.now - _OLDEST))
+    found = increment(watch.kept if begun else (), _failures(subject, since), since)
     new = found.new if begun else Count(0, 0)
     rows = (limits and limits.rows_per_observation) or 1.0
     counts = {"": Counted(new.bad, new.trials, rows_per_observation=rows)}
     return Seen(subject.champion, counts=counts, kept=found.kept)
+
+
+def _failures(subject: Subject, since: datetime) -> dict[datetime, Count]:
+    """Return the champion's requests by hour; they are asked for by themselves if the last look was long ago."""
+    if since >= subject.fleet.since:
+        by_hour = subject.fleet.failures.get(ServedBy(subject.model, subject.champion), {})
+        return {hour: Count(each.failed, each.requests) for hour, each in by_hour.items()}
+    series = subject.stores.rollups.series(subject.model, since, subject.now, HOUR, version=subject.champion)
+    return {hour: Count(each.errors, each.requests) for hour, each in series.items()}
 
 
 def slow_answers(subject: Subject, _watch: Watch) -> Observation | None:
