@@ -95,12 +95,12 @@ def rehearse(scenario: Scenario, home: Path = DEFAULT_HOME) -> Summary:
 
 def _definitions(spec: ModelSpec) -> dg.Definitions:
     """Return the definitions of the model and its fleet, as in its code location, without those of other models."""
-    from mlops_dagster.defs import alerts, fleet, resources, retraining
+    from mlops_dagster.defs import fleet, resources, retraining
 
     shared = dg.Definitions(
         jobs=[fleet.hourly_monitoring],
         schedules=[fleet.hourly_monitoring_schedule],
-        sensors=[retraining.retraining_killed, alerts.alerts],
+        sensors=[retraining.retraining_killed],
     )
     return dg.Definitions.merge(resources.shared, shared, lifecycle_defs(spec))
 
