@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mlops_dagster.alerting.judging.proof import HOURS_A_YEAR, MENDED
-from mlops_dagster.statistics import fall, log_evidence, rise
+from mlops_dagster.statistics import LogEvidence, fall, log_evidence, rise
 from mlops_dagster.statistics.e_values.rate import ODDS_RATIOS
 
 Floats = npt.NDArray[np.float64]
@@ -154,7 +154,8 @@ def _day(rng: np.random.Generator, rate: float, lives: int, shared: float) -> Fl
 def check() -> None:
     """Hold the e-detector of this file against the functions of the product."""
     rng = np.random.default_rng(1)
-    up, down = (), ()
+    up: LogEvidence = ()
+    down: LogEvidence = ()
     risen, fallen = np.full((1, len(ODDS_RATIOS)), -np.inf), np.zeros((1, len(ODDS_RATIOS)))
     for _ in range(200):
         trials = rng.poisson(3, 1)

@@ -11,6 +11,7 @@ from mlops_dagster.clock import ReplayedClock
 from mlops_dagster.components.sensors.serving_versions import ROLLOUTS
 from mlops_dagster.errors import RefusedError
 from mlops_dagster.loop.registry_events.follow import follow_registry
+from mlops_dagster.loop.watching import look
 from mlops_dagster.registry import Deployment
 from mlops_dagster.rehearsal.orchestrator.daemon import Daemon
 from mlops_dagster.rehearsal.plan import Plan
@@ -98,6 +99,8 @@ class Timeline:
             stage.flush()
             # Only this sensor, and `limits` whose work it does too, depends on data that may have changed.
             self.daemon.evaluate_sensor(ROLLOUTS)
+        if hour.requests or delivered:
+            look(self.stores, hour.end)
         follow_registry(self.stores)  # each hour, so that each event stands at its time in the feed
         stage.wait_until_in_force()
         self.on_hour(hour.end, self.stores.registry.deployment(self.plan.model))

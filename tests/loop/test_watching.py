@@ -208,6 +208,7 @@ def test_few_requests_are_judged_over_a_day(world: World) -> None:
 
 
 def test_missing_values_name_the_feature(world: World) -> None:
+    world.pass_time(HOUR)
     world.serve(4 * MINUTE, 200, null=0.2, looks=False)
     world.pass_time(75 * MINUTE)
     alert = opened(world, Rule.NULL_RATE)

@@ -109,22 +109,26 @@ class _Judged(NamedTuple):
 
 
 def _judged(subject: Subject, watches: Mapping[WatchKey, Watch]) -> Iterator[_Judged]:
-    """Judge the rules of one model that are due, and tell their alerts."""
+    """Judge the rules of one model that are due, and tell their alerts.
+
+    At the first look at a model only its rules of the minute are: the others of a new fleet come in turn.
+    """
     on, now = criteria(subject.alerts), subject.now
+    known = {rule: watches[subject.model, rule] for rule in on if (subject.model, rule) in watches}
+    last = max((each.through for each in known.values() if each.through is not None), default=None)
     after: dict[Rule, Watch] = {}
     for rule, (observe, every) in _RULES.items():
-        watch = watches.get((subject.model, rule), Watch(subject.model, rule))
-        if rule not in on:
+        if rule not in on or (last is None and every > _MINUTE):
             continue
-        after[rule] = watch
-        if not is_due(subject.model, watch.through, now, every):
+        watch = after[rule] = known.get(rule, Watch(subject.model, rule))
+        if not is_due(subject.model, watch.through or last, now, every):
             continue
         observation = observe(subject, watch)
         if observation is not None:
             judged = _told(subject, on[rule], watch, observation)
             after[rule] = judged.watch
             yield judged
-    watch = watches.get((subject.model, Rule.NO_DATA), Watch(subject.model, Rule.NO_DATA))
+    watch = known.get(Rule.NO_DATA, Watch(subject.model, Rule.NO_DATA))
     if is_due(subject.model, watch.through, now, 5 * _MINUTE):
         lack = lacking(after.values(), timedelta(hours=subject.alerts.stale_hours), now)
         yield _told(subject, on[Rule.NO_DATA], watch, lack)
