@@ -16,6 +16,7 @@ from mlops_dagster.serving.processes.heartbeat import BEAT_SECONDS, ProcessHeart
 from mlops_dagster.serving.telemetry.telemetry import Telemetry
 from mlops_dagster.serving.upkeep.periodic import PeriodicTask
 from mlops_dagster.serving.upkeep.shipping import Shipper
+from mlops_dagster.serving.upkeep.telling import Telling
 from mlops_dagster.settings import Settings
 from mlops_dagster.stores import Stores
 
@@ -31,6 +32,7 @@ PRUNE_SECONDS = 60.0
 LABEL_DEBT_SECONDS = 30.0
 FOLLOW_SECONDS = 2.0
 AUDIT_SECONDS = 6 * 3600.0
+REMIND_SECONDS = 10.0
 NICER = 10  # added to the niceness: answers come first, and entries that are shipped a little later are not lost
 
 
@@ -61,6 +63,7 @@ def work(leash: ProcessHeartbeat, arguments: list[str]) -> None:
             settle_registry_alerts(stores)
             stores.alerts.update_mutes()
 
+    telling = Telling(stores, telemetry)
     duties = [
         PeriodicTask("rollups", ROLL_UP_SECONDS, roll_up, telemetry),
         PeriodicTask("shared rollups", ROLL_UP_SECONDS, housekeeping.share, telemetry),
@@ -75,6 +78,7 @@ def work(leash: ProcessHeartbeat, arguments: list[str]) -> None:
         PeriodicTask("audit", AUDIT_SECONDS, lambda: verify_history(stores), telemetry),
         # At once, so that a restart leaves no gap in the metric.
         PeriodicTask("label debt", LABEL_DEBT_SECONDS, tell_label_debts, telemetry, at_once=True),
+        PeriodicTask("reminders", REMIND_SECONDS, telling.tell, telemetry, at_once=True),
         PeriodicTask("process", MEASURE_SECONDS, telemetry.measure, telemetry),
         PeriodicTask("signs of life", BEAT_SECONDS, lambda: leash.beat("housekeeper"), telemetry),
     ]
@@ -87,6 +91,7 @@ def work(leash: ProcessHeartbeat, arguments: list[str]) -> None:
     leash.wait()
     for duty in duties:
         duty.stop()
+    telling.stop()
     _take_what_is_left(housekeeping)
 
 
