@@ -16,6 +16,7 @@ from mlops_dagster.alerting.delivery.letters import Letters
 from mlops_dagster.alerting.delivery.message import Site
 from mlops_dagster.alerting.delivery.outbox import Outbox
 from mlops_dagster.alerting.delivery.routing import Routing
+from mlops_dagster.alerting.delivery.trial import try_channel
 from mlops_dagster.alerting.watches import Watches
 from mlops_dagster.clock import Clock, SystemClock
 from mlops_dagster.errors import InvalidPolicyError, UnreadableError
@@ -102,6 +103,16 @@ class Stores:
             return None
         return Delivery(self.settings.database, self._routing, self._outbox, self._owners_of, self.alerts, self.clock)
 
+    def try_channel(self, name: str) -> None:
+        """Open and resolve a test alert in a channel.
+
+        Raises InvalidPolicyError if there is no file of channels, or it cannot be used; NotFoundError for another
+        channel; and ChannelRefusedError with the reason why it did not take the test.
+        """
+        if self.delivery is None:
+            raise InvalidPolicyError("MLOPS_CHANNELS is not set; name the YAML file with the channels")
+        try_channel(self.delivery.open(name), self._site, self.clock, self.actor)
+
     @cached_property
     def letters(self) -> Letters:
         """The messages about alerts that wait, or were given up."""
@@ -114,9 +125,12 @@ class Stores:
 
     @cached_property
     def _outbox(self) -> Outbox:
+        return Outbox(self._routing, self._site, self._owners_of, self.clock)
+
+    @property
+    def _site(self) -> Site:
         settings = self.settings
-        site = Site(settings.name, settings.board_url, settings.dagster_url, settings.docs_url)
-        return Outbox(self._routing, site, self._owners_of, self.clock)
+        return Site(settings.name, settings.board_url, settings.dagster_url, settings.docs_url)
 
     def _tell(self, connection: Connection, event: AlertEvent, alert: Alert | None) -> None:
         """Put an event into the outbox. A file that cannot be read loses no alert: reminders tell of it later."""

@@ -94,7 +94,7 @@ class Message(StrictModel):
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """The installation: its name, and the addresses of its pages; an address is None where such pages are not served."""
+    """The installation: its name, and the addresses of its pages; None where such pages are not served."""
 
     name: str
     board: str | None = None
