@@ -15,7 +15,7 @@ OLDER_THAN = timedelta(seconds=30)
     name="alert_delivery",
     minimum_interval_seconds=30,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Sends messages about alerts that have waited for 30 s by the channels of MLOPS_CHANNELS, and reminders.",
+    description="Sends messages about alerts that have waited for 30 s by channels in MLOPS_CHANNELS, and reminders.",
 )
 def alert_delivery(platform: Platform) -> dg.SkipReason:
     delivery = platform.stores().delivery

@@ -1,45 +1,16 @@
 """What is told reaches its channel, once and in order, whatever fails or is killed meanwhile."""
 
 import re
-import shutil
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlops_dagster.alerting import Rule, Severity
 from tests.support.channels.stub import Asked, Killed, Reply
-from tests.support.channels.world import World, sqlite
-
-
-@pytest.fixture(scope="module")
-def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database with its tables, to be copied: making them takes longer than most tests."""
-    folder = tmp_path_factory.mktemp("empty")
-    with pytest.MonkeyPatch.context() as environment:
-        World(sqlite(folder), environment).close()
-    return folder / "mlops.sqlite"
-
-
-@contextmanager
-def world_on(empty: Path, **file: object) -> Iterator[World]:
-    with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as environment:
-        shutil.copy(empty, folder)
-        made = World(sqlite(Path(folder)), environment, **file)
-        yield made
-        made.close()
-
-
-@pytest.fixture
-def world(empty: Path) -> Iterator[World]:
-    with world_on(empty) as made:
-        yield made
-
+from tests.support.channels.world import World, world_on
 
 FAULTS = ["", "", "", "cut_before", "cut_after", "busy", "limited", "kill_before", "kill_after"]
 STEPS = ["warn", "criticize", "acknowledge", "resolve", "deliver", "deliver", "wait", "lease"]

@@ -52,8 +52,8 @@ class AppriseChannel:
 
 def text_of(message: Message, action: Action) -> str:
     """Return the text below the title: the act, the facts, and the links."""
-    acts = {Action.ACKNOWLEDGE: f"Acknowledged by {message.actor}. ", Action.RESOLVE: "Resolved. "}
-    lines = [f"{acts.get(action, '')}{message.summary}", *(f"{name}: {text}" for name, text in facts(message))]
+    over = "Resolved. " if action is Action.RESOLVE else ""
+    lines = [f"{over}{message.summary}", *(f"{name}: {text}" for name, text in facts(message))]
     return "\n".join([*lines, *(f"{link.text}: {link.url}" for link in message.links)])
 
 

@@ -124,7 +124,7 @@ class AppriseSpec(_Spec):
 
     @field_validator("url")
     @classmethod
-    def _is_secret(cls, url: Variable) -> Variable:
+    def _is_an_address(cls, url: Variable) -> Variable:
         if url is not None and not names_variable(url):
             raise ValueError(
                 "Apprise's URLs hold secrets, which do not stand in this file: write ${NAME} of a variable, or url_file"

@@ -14,7 +14,7 @@ _COMMANDS: Final[Mapping[str, str]] = {
     Rule.VALIDATION: "mlops reports show {model} --kind validation",
     Rule.HELD: "mlops models release {model}",
     Rule.ROLLED_BACK: "mlops rollouts explain {model}",
-    Rule.AUDIT_BROKEN: "mlops audit",
+    Rule.AUDIT_BROKEN: "mlops audit verify",
     Rule.CHANNEL_BROKEN: "mlops alerts test {subject}",
 }
 

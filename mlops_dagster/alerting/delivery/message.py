@@ -213,8 +213,10 @@ def minute_text(time: datetime) -> str:
 
 def _told(event: AlertEvent, alert: Alert | None) -> str:
     """Return the reason of an acknowledgement or an end, and else what is wrong."""
-    if alert is None or event.kind is EventKind.ACKNOWLEDGED:
+    if alert is None:
         return event.summary
+    if event.kind is EventKind.ACKNOWLEDGED:
+        return f"Acknowledged by {event.actor}: {event.summary}"
     return alert.summary if alert.open else alert.resolution
 
 

@@ -2,9 +2,8 @@
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from typing import Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_validator
 
 from mlops_dagster.alerting.alert import Severity
 from mlops_dagster.alerting.delivery.channel_specs import ChannelSpec
@@ -39,7 +38,9 @@ class Routing(StrictModel):
 
     channels: Mapping[str, ChannelSpec] = Field(min_length=1, description="channels by name")
     routes: tuple[Route, ...] = Field(min_length=1, description="the first that matches applies; the last matches all")
-    escalate: Escalation | None = None
+    escalate: Escalation | None = Field(
+        default=None, description="who is told of a critical alert that stays without an acknowledgement"
+    )
     repeat_hours: int = Field(
         default=24,
         ge=0,
@@ -55,13 +56,14 @@ class Routing(StrictModel):
             raise ValueError(f"{odd[0]!r} cannot name a channel: use ASCII letters and digits with single - or _")
         return channels
 
-    @model_validator(mode="after")
-    def _last_matches_all(self) -> Self:
-        if self.routes[-1].owner is not None:
+    @field_validator("routes")
+    @classmethod
+    def _last_matches_all(cls, routes: tuple[Route, ...]) -> tuple[Route, ...]:
+        if routes[-1].owner is not None:
             raise ValueError(
                 "the last route names an owner, so that alerts about models of others are not told; add one without"
             )
-        return self
+        return routes
 
     def channels_for(self, owners: Collection[str], severity: Severity) -> tuple[str, ...]:
         """Return the channels that are told of an alert of this severity about a model with these owners."""

@@ -51,7 +51,7 @@ def need(condition: object, message: str, status: int = 400) -> None:
 class Server(Protocol):
     refused: list[str]
 
-    def answer(self, asked: Asked) -> Reply: ...
+    def answer(self, asked: Asked, /) -> Reply: ...
 
 
 def reply_of(server: Server, asked: Asked) -> Reply:

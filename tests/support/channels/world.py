@@ -1,7 +1,11 @@
 """Alerts with an outbox, channels of strict stand-ins for vendors, and a clock that the test sets."""
 
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -41,7 +45,8 @@ class World:
         servers = {"pagerduty": self.pager, "github": self.github, "bus": self.bus, "prom": self.prom}
         self.network = Network(servers)
         self.routing = Routing.model_validate({"channels": CHANNELS, "routes": ROUTES, **file})
-        self.outbox = Outbox(self.routing, Site("test"), lambda model: ["team:search"], self.clock)
+        site = Site("test", "https://board.test", "https://dagster.test", "https://docs.test")
+        self.outbox = Outbox(self.routing, site, lambda model: ["team:search"], self.clock)
         self.alerts = Alerts(
             database, self.clock, name="test", actor="ada", outbox=self.outbox.enqueue, fleet_size=lambda: 10**6
         )
@@ -89,3 +94,13 @@ class World:
 
 def sqlite(folder: Path) -> str:
     return f"sqlite:///{folder}/mlops.sqlite"
+
+
+@contextmanager
+def world_on(empty: Path, **file: object) -> Iterator[World]:
+    """A world on a copy of an empty database; `file` are sections of the file of channels."""
+    with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as environment:
+        shutil.copy(empty, folder)
+        made = World(sqlite(Path(folder)), environment, **file)
+        yield made
+        made.close()

@@ -3,8 +3,8 @@ killed retrainings, models without a definition."""
 
 import dagster as dg
 
-from mlops_dagster.defs import catalogue, fleet, resources, retraining, unnamed
+from mlops_dagster.defs import alert_delivery, catalogue, fleet, resources, retraining, unnamed
 
 shared = dg.Definitions.merge(
-    resources.shared, dg.load_definitions_from_modules([fleet, catalogue, retraining, unnamed])
+    resources.shared, dg.load_definitions_from_modules([alert_delivery, fleet, catalogue, retraining, unnamed])
 )
