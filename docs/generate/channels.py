@@ -14,9 +14,13 @@ from mlops_dagster.alerting.delivery.routing import Escalation, Route, Routing
 def page() -> str:
     """Return a table for the file, its routes and its escalation, and one for each kind of channel."""
     kinds: tuple[type[BaseModel], ...] = get_args(get_args(ChannelSpec)[0])
-    parts = [("The file", Routing), ("`routes`", Route), ("`escalate`", Escalation)]
-    channels = [(f"`type: {get_args(each.model_fields['type'].annotation)[0]}`", each) for each in kinds]
-    return "\n".join(f"## {heading}\n\n{_first_line(each)}\n\n{_table(each)}" for heading, each in [*parts, *channels])
+    parts: list[tuple[str, type[BaseModel]]] = [
+        ("The file", Routing),
+        ("`routes`", Route),
+        ("`escalate`", Escalation),
+    ]
+    parts += [(f"`type: {get_args(each.model_fields['type'].annotation)[0]}`", each) for each in kinds]
+    return "\n".join(f"## {heading}\n\n{_first_line(each)}\n\n{_table(each)}" for heading, each in parts)
 
 
 def _table(part: type[BaseModel]) -> str:

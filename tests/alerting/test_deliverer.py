@@ -270,7 +270,7 @@ def test_what_is_muted_is_told_when_it_is_not_any_more(world: World) -> None:
     world.deliver()
     assert not world.network.requests
     world.later(minutes=61)
-    world.delivery.remind()
+    world.alerts.update_mutes()
     world.deliver()
     assert set(world.pager.open) == {key("a")}
     assert silence.active(START)

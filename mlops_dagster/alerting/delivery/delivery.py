@@ -63,11 +63,7 @@ class Delivery:
         return self._deliverers[name].deliver(older_than)
 
     def remind(self) -> int:
-        """Put the reminders that are due into the outbox, and return their number; silences end.
-
-        Raises StorageError.
-        """
-        self._alerts.update_mutes()
+        """Put the reminders that are due into the outbox, and return their number. Raises StorageError."""
         with writing(self._engine) as connection:
             return remind(connection, self._routing, self._outbox, self._owners_of, self._clock.now())
 
