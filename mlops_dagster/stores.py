@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
@@ -111,7 +112,8 @@ class Stores:
         """
         if self.delivery is None:
             raise InvalidPolicyError("MLOPS_CHANNELS is not set; name the YAML file with the channels")
-        try_channel(self.delivery.open(name), self._site, self.clock, self.actor)
+        with closing(self.delivery.open(name)) as opened:
+            try_channel(opened, self._site, self.clock, self.actor)
 
     @cached_property
     def letters(self) -> Letters:

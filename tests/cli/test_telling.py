@@ -71,6 +71,7 @@ def test_no_secret_is_in_any_log_error_table_or_output(
     stores.alerts.report("churn", Rule.PSI, Severity.WARNING, "PSI 0.2")
     for name in stores.delivery.channels:
         stores.delivery.deliver(name)
+    stores.delivery.close()
     said = [mlops("alerts", "test", name).output for name in stores.delivery.channels]
     said += [mlops("alerts", "outbox").output, mlops("alerts", "outbox", "--json").output]
     found = "\n".join([*said, caplog.text, *map(str, capfd.readouterr())])
@@ -112,3 +113,4 @@ def test_a_channel_is_tried_and_what_was_given_up_is_sent_after_it_is_mended(
         stores.delivery.deliver("oncall")
         assert len(server.open) == 1
         assert json.loads(mlops("alerts", "outbox", "--json").stdout) == []
+        stores.delivery.close()

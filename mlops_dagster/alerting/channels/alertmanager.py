@@ -1,6 +1,6 @@
 """Prometheus' Alertmanager, API v2: it recognizes an alert by its labels, and forgets one that is not sent again."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -21,7 +21,7 @@ class Alertmanager:
 
     digests = False
     keyed = True
-    most_tries: int | None = None
+    pauses: Sequence[timedelta] | None = None
     refresh_every: timedelta | None = timedelta(minutes=1)
 
     def __init__(self, name: str, http: Http, url: str, clock: Clock) -> None:

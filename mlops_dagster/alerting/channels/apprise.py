@@ -15,8 +15,11 @@ if TYPE_CHECKING:
     from apprise import Apprise
 
 SECONDS: Final = 20.0
-MOST_TRIES: Final = 6
-"""Apprise does not say whether a service refused a message for now or for ever."""
+PAUSES: Final = tuple(timedelta(seconds=seconds) for seconds in (10, 60, 600, 1800, 3600))
+"""Apprise does not say whether a service is away or will never take a message, or whether some of its targets took it.
+
+So a message is tried six times, in 100 minutes.
+"""
 
 
 class AppriseChannel:
@@ -24,7 +27,7 @@ class AppriseChannel:
 
     digests = True
     keyed = False
-    most_tries: int | None = MOST_TRIES
+    pauses: Sequence[timedelta] | None = PAUSES
     refresh_every: timedelta | None = None
 
     def __init__(self, name: str, url: str) -> None:

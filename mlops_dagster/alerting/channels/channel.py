@@ -1,6 +1,6 @@
 """The channel: what the deliverer needs of each kind."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Protocol, TypeAlias
 
@@ -18,8 +18,9 @@ class Channel(Protocol):
     """Whether an alert that was over before it could be told is told of at all."""
     keyed: bool
     """Whether the end of an alert that the channel does not know changes nothing there."""
-    most_tries: int | None
-    """The tries after which a message is given up; None where the channel says itself what it will never take."""
+    pauses: Sequence[timedelta] | None
+    """The pauses between the tries of a message, which is given up after the last; None where the channel says itself
+    what it will never take."""
     refresh_every: timedelta | None
     """How often an open alert is sent again, for a channel that otherwise takes it for resolved."""
 

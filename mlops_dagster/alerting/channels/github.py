@@ -28,7 +28,7 @@ class GitHub:
 
     digests = True
     keyed = False
-    most_tries: int | None = None
+    pauses: Sequence[timedelta] | None = None
     refresh_every: timedelta | None = None
 
     def __init__(
@@ -114,7 +114,7 @@ class GitHub:
         if answer.status in _LIMITED and (pause := self._pause(answer)) is not None:
             raise TryLaterError("GitHub's rate limit is used up", after=pause, channel=True)
         if answer.status == HTTPStatus.GONE:
-            raise ChannelRefusedError("410 Gone: issues are turned off in this repository; turn them on")
+            raise ChannelRefusedError("410 Gone: the issue was deleted, or the repository has issues turned off")
         refuse(answer)
         return answer.json()
 

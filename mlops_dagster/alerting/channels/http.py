@@ -54,6 +54,10 @@ class Http:
             logging.getLogger(library).setLevel(logging.WARNING)
         self._client = httpx.Client(follow_redirects=False, timeout=REQUEST_SECONDS, transport=transport)
 
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
     def request(
         self, method: str, url: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
     ) -> Answer:

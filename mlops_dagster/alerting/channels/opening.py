@@ -35,6 +35,13 @@ class OpenChannel:
 
     channel: Channel
     secrets: tuple[str, ...]
+    http: Http | None
+    """The client of the channel; None where a library has its own."""
+
+    def close(self) -> None:
+        """Close the connections of the channel."""
+        if self.http is not None:
+            self.http.close()
 
     def hidden(self, text: str) -> str:
         """Return the text without the secrets of the channel, in case a server or library repeats them."""
@@ -65,25 +72,30 @@ def open_channel(
             return url
         return read(Secret(url or file or "")).rstrip("/")
 
-    channel = _open(name, spec, clock, transport, read, address)
-    return OpenChannel(channel, tuple(part for secret in secrets for part in _parts(secret)))
+    if isinstance(spec, AppriseSpec):
+        channel: Channel = AppriseChannel(name, read(spec.address))
+        http = None
+    else:
+        http = Http(transport)
+        channel = _open(name, spec, clock, http, read, address)
+    return OpenChannel(channel, tuple(part for secret in secrets for part in _parts(secret)), http)
 
 
 def _open(
     name: str,
-    spec: ChannelSpec,
+    spec: PagerDutySpec | GitHubSpec | WebhookSpec | AlertmanagerSpec,
     clock: Clock,
-    transport: "httpx.BaseTransport | None",
+    http: Http,
     read: Callable[[Secret], str],
     address: Callable[..., str],
 ) -> Channel:
     match spec:
         case PagerDutySpec():
-            return PagerDuty(name, Http(transport), address(spec.url), read(spec.key))
+            return PagerDuty(name, http, address(spec.url), read(spec.key))
         case GitHubSpec():
             return GitHub(
                 name,
-                Http(transport),
+                http,
                 f"{address(spec.url)}/repos/{spec.repository}",
                 read(spec.credentials),
                 clock,
@@ -91,12 +103,9 @@ def _open(
                 reopen=timedelta(days=spec.reopen_days),
             )
         case WebhookSpec():
-            url = address(spec.url, spec.url_file)
-            return Webhook(name, Http(transport), url, read(spec.signing_key), clock)
+            return Webhook(name, http, address(spec.url, spec.url_file), read(spec.signing_key), clock)
         case AlertmanagerSpec():
-            return Alertmanager(name, Http(transport), address(spec.url), clock)
-        case AppriseSpec():
-            return AppriseChannel(name, read(spec.address))
+            return Alertmanager(name, http, address(spec.url), clock)
 
 
 def _parts(secret: str) -> list[str]:

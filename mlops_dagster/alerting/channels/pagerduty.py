@@ -1,6 +1,6 @@
 """PagerDuty, by its Events API v2: PagerDuty itself recognizes an event that comes twice by its key."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
@@ -23,7 +23,7 @@ class PagerDuty:
 
     digests = False
     keyed = True
-    most_tries: int | None = None
+    pauses: Sequence[timedelta] | None = None
     refresh_every: timedelta | None = None
 
     def __init__(self, name: str, http: Http, url: str, routing_key: str) -> None:

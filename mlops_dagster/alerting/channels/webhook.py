@@ -2,6 +2,7 @@
 
 import base64
 import hmac
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
@@ -22,7 +23,7 @@ class Webhook:
 
     digests = True
     keyed = False
-    most_tries: int | None = None
+    pauses: Sequence[timedelta] | None = None
     refresh_every: timedelta | None = None
 
     def __init__(self, name: str, http: Http, url: str, secret: str, clock: Clock) -> None:

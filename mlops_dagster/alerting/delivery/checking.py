@@ -25,7 +25,7 @@ def check_channels(file: Path, database: str) -> None:
     """
     routing = read_channels(file)
     for name, spec in routing.channels.items():
-        open_channel(name, spec, SystemClock())
+        open_channel(name, spec, SystemClock()).close()
     try:
         _check_told(database, routing.channels)
     except StorageError as error:

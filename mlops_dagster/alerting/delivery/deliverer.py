@@ -27,6 +27,7 @@ GIVEN_UP_AFTER: Final = timedelta(hours=24)
 FIRST_PAUSE: Final = timedelta(seconds=2)
 LONGEST_PAUSE: Final = timedelta(minutes=5)
 
+_PASS = timedelta(seconds=10)
 _TURN = queue.LEASE / 2  # entries of a claim that are not begun by then are given back
 
 
@@ -46,10 +47,11 @@ class Deliverer:
     def deliver(self, older_than: timedelta = timedelta()) -> int:
         """Send what is due and has waited for `older_than`; return the number of messages that were sent.
 
+        What takes longer than some seconds is left to the next call, so that a process can end meanwhile.
         Raises StorageError.
         """
-        count, more = 0, True
-        while more and self._has_due(older_than):
+        begin, count, more = self._clock.now(), 0, True
+        while more and self._clock.now() - begin < _PASS and self._has_due(older_than):
             sent, more = self._turn(older_than)
             count += sent
         self._tell()
@@ -57,7 +59,8 @@ class Deliverer:
         return count
 
     def close(self) -> None:
-        """Close the connections to the database."""
+        """Close the connections to the channel and the database."""
+        self._opened.close()
         self._engine.dispose()
 
     @property
@@ -75,7 +78,9 @@ class Deliverer:
         """Send some entries; return how many, and whether to go on."""
         begin = self._clock.now()
         with writing(self._engine) as connection:
-            entries = queue.claim(connection, self._channel, begin, older_than)
+            entries, superseded = queue.claim(connection, self._channel, begin, older_than)
+        if not entries:
+            return 0, superseded > 0
         sent = 0
         for number, entry in enumerate(entries):
             if self._clock.now() - begin > _TURN:
@@ -110,13 +115,13 @@ class Deliverer:
                 save_state(connection, before.worked())
 
     def _put_off(self, entry: Entry, error: TryLaterError) -> None:
-        """Keep the entry for later, or give it up after a day, or the most tries that the channel gets."""
+        """Keep the entry for later, or give it up after a day, or after the last pause of the channel."""
         now, reason = self._clock.now(), self._opened.hidden(error.message)
         tries = entry.attempts + 1
-        if now - entry.enqueued_at >= GIVEN_UP_AFTER or tries == self._channel.most_tries:
+        pause = error.after or self._pause(tries)
+        if now - entry.enqueued_at >= GIVEN_UP_AFTER or pause is None:
             self._give_up(entry, f"given up after {tries} tries: {reason}", taken=error.taken)
             return
-        pause = error.after or self._backoff(tries)
         with writing(self._engine) as connection:
             queue.failed(connection, entry, reason, now + pause, unsure=error.taken)
             state = read_state(connection, self._channel.name)
@@ -132,8 +137,14 @@ class Deliverer:
             with writing(self._engine) as connection:
                 queue.release(connection, entries)
 
-    def _backoff(self, tries: int) -> timedelta:
-        """Return a random pause between 0 and a limit that doubles with each try, up to five minutes."""
+    def _pause(self, tries: int) -> timedelta | None:
+        """Return the pause after so many tries; None if there is to be no other.
+
+        Unless the channel has pauses, it is random between 0 and a limit that doubles with each try, up to 5 minutes.
+        """
+        pauses = self._channel.pauses
+        if pauses is not None:
+            return pauses[tries - 1] if tries <= len(pauses) else None
         limit = min(FIRST_PAUSE * float(2 ** min(tries - 1, 10)), LONGEST_PAUSE)
         return limit * self._jitter.random()
 

@@ -35,17 +35,20 @@ def due(channel: str, now: datetime, older_than: timedelta = timedelta()) -> Col
     )
 
 
-def claim(connection: Connection, channel: Channel, now: datetime, older_than: timedelta) -> Sequence[Entry]:
-    """Lease due entries to the caller, the longest due first, and return them as they were before.
+def claim(
+    connection: Connection, channel: Channel, now: datetime, older_than: timedelta
+) -> tuple[Sequence[Entry], int]:
+    """Lease due entries to the caller, the longest due first.
 
-    Entries about an alert that is over before it was told are superseded; the next claim finds what remains of them.
+    Return them as they were before, and the number of those that were superseded, as their alert is over before it was
+    told; the next claim finds what remains of them.
     """
     query = select(outbox).where(due(channel.name, now, older_than)).order_by(outbox.c.next_at, outbox.c.id).limit(MOST)
     found = readable(connection.execute(query).mappings(), entry_of)
     kept = [entry for entry in found if not _supersede(connection, channel, entry, now)]
     values = {"leased_until": time_text(now + LEASE), "attempts": outbox.c.attempts + 1, "unsure": True}
     connection.execute(update(outbox).where(outbox.c.id.in_([entry.id for entry in kept])).values(values))
-    return kept
+    return kept, len(found) - len(kept)
 
 
 def release(connection: Connection, entries: Sequence[Entry]) -> None:

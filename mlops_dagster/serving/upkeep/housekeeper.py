@@ -91,8 +91,8 @@ def work(leash: ProcessHeartbeat, arguments: list[str]) -> None:
     leash.wait()
     for duty in duties:
         duty.stop()
-    telling.stop()
     _take_what_is_left(housekeeping)
+    telling.stop()
 
 
 def _take_what_is_left(housekeeping: Shipper) -> None:

@@ -33,9 +33,9 @@ class GitHubServer:
         self.refused: list[str] = []
 
     @property
-    def open(self) -> set[str]:
+    def open(self) -> list[str]:
         """The titles of open issues."""
-        return {issue.title for issue in self.issues if issue.state == "open"}
+        return [issue.title for issue in self.issues if issue.state == "open"]
 
     def answer(self, asked: Asked) -> Reply:
         need(asked.headers.get("authorization") == f"Bearer {self.token}", "Bad credentials", 401)

@@ -131,7 +131,11 @@ def on_loopback(server: Server, faults: random.Random | None = None) -> Iterator
         def log_message(self, *arguments: object) -> None:
             pass
 
-    served = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    class Quiet(ThreadingHTTPServer):
+        def handle_error(self, *_: object) -> None:
+            """A client that is killed is no error of the server."""
+
+    served = Quiet(("127.0.0.1", 0), Handler)
     served.daemon_threads = True
     thread = threading.Thread(target=served.serve_forever, args=(0.01,))
     thread.start()
