@@ -5,6 +5,7 @@ either. Each class has a stable `code` that CLI, HTTP answers and tests use. A m
 value, and what to do.
 """
 
+from datetime import timedelta
 from typing import ClassVar
 
 from mlops_dagster.urls import without_secrets
@@ -346,6 +347,34 @@ class FleetError(MlopsError, RuntimeError):
     """A look at a fleet in which some models could not be looked at."""
 
     code = "fleet"
+
+
+class ChannelError(MlopsError):
+    """A channel of alerts that did not take a message."""
+
+    code = "channel"
+
+
+class TryLaterError(ChannelError):
+    """A message that a channel does not take now; `after` is when it will, where it said so.
+
+    `taken` says that the channel may have taken the message although it did not confirm it, and `channel` that it takes
+    no other message now either.
+    """
+
+    code = "channel_later"
+
+    def __init__(
+        self, message: str, *, after: timedelta | None = None, taken: bool = False, channel: bool = False
+    ) -> None:
+        super().__init__(message)
+        self.after, self.taken, self.channel = after, taken, channel
+
+
+class ChannelRefusedError(ChannelError):
+    """A message that a channel will never take: its key is wrong, or what it is sent to does not exist."""
+
+    code = "channel_refused"
 
 
 def is_panic(error: BaseException) -> bool:

@@ -6,12 +6,13 @@ from typing import Final
 from mlops_dagster.errors import MissingExtraError
 
 MODULES: Final = {
+    "apprise": ("apprise",),
     "cards": ("matplotlib",),
     "catboost": ("catboost",),
     "dagster": ("dagster",),
     "gpu": ("pynvml",),
     "lightgbm": ("lightgbm",),
-    "mlflow": ("httpx", "mlflow"),
+    "mlflow": ("mlflow",),
     "monitoring": ("evidently", "great_expectations", "whylogs"),
     "onnx": ("onnx", "onnxruntime"),
     "signing": ("model_signing", "OpenSSL"),

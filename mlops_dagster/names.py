@@ -18,6 +18,10 @@ LONGEST_FEATURE: Final = 200
 # Without a doubled separator, `a__b` is always ours: asset `b` of model `a`.
 MODEL_PATTERN: Final = r"[A-Za-z0-9]+([-_][A-Za-z0-9]+)*"
 _MODEL: Final = re.compile(MODEL_PATTERN)
+
+OWNER_PATTERN: Final = r"^(team:.+|[^@\s]+@[^@\s]+\.[^@\s]+)$"
+"""An owner in Dagster's format: an e-mail address, or "team:" and a name."""
+
 _DEVICE: Final = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])", re.IGNORECASE)
 
 _BESIDE_FEATURES: Final = frozenset({"event_time", "label", "paired", "score", "wrong"})

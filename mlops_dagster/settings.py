@@ -60,6 +60,7 @@ class Settings(BaseSettings):
         default=None,
         description="where people open Dagster's UI, https://dagster.example.com: pages and commands link to it",
     )
+    board_url: str | None = Field(default=None, description="where people open the control room: alerts link to it")
     docs_url: str | None = Field(
         default=None, description="where this documentation is published; alerts and rules link its runbooks"
     )
@@ -68,6 +69,9 @@ class Settings(BaseSettings):
         repr=False,  # whoever has it can feign signs of life
         description="an address of an outside watcher (http or https) that is fetched after each good look at all "
         "models; it tells people when this stops",
+    )
+    channels: Path | None = Field(
+        default=None, description="YAML with the channels that alerts are told by; without it, alerts are only listed"
     )
     signing_key: Path | None = Field(default=None, description="private key (PEM) that signs registered versions")
     trusted_key: Path | None = Field(
@@ -180,7 +184,7 @@ class Settings(BaseSettings):
         description="own types that model files may hold, dotted names parted by commas: loading runs their code",
     )
 
-    @field_validator("dagster_url", "docs_url")
+    @field_validator("dagster_url", "docs_url", "board_url")
     @classmethod
     def _is_opened_in_browsers(cls, url: str | None) -> str | None:
         if url is not None and not _PAGE.fullmatch(url):

@@ -1,14 +1,26 @@
 """`Stores`, which opens every store of one MLOPS_HOME (registry, rollouts, rollups, log, spool, files) as set."""
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
-from mlops_dagster.alerting import Alerts, Beats
+from sqlalchemy import Connection
+
+from mlops_dagster.alerting import Alert, AlertEvent, Alerts, Beats
+from mlops_dagster.alerting.alerts import tell_nobody
+from mlops_dagster.alerting.delivery.channels_file import read_channels
+from mlops_dagster.alerting.delivery.delivery import Delivery
+from mlops_dagster.alerting.delivery.letters import Letters
+from mlops_dagster.alerting.delivery.message import Site
+from mlops_dagster.alerting.delivery.outbox import Outbox
+from mlops_dagster.alerting.delivery.routing import Routing
+from mlops_dagster.alerting.delivery.trial import try_channel
 from mlops_dagster.alerting.watches import Watches
 from mlops_dagster.clock import Clock, SystemClock
-from mlops_dagster.errors import ModelNotFoundError
+from mlops_dagster.errors import InvalidPolicyError, ModelNotFoundError, UnreadableError
 from mlops_dagster.predictions import AskedErasures, Feedback, LabelInbox, LabelOutbox, PredictionLog, Rollups, Spool
 from mlops_dagster.registry import ModelRegistry, ModelVersion
 from mlops_dagster.registry.session import os_user
@@ -23,6 +35,9 @@ if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
     from mlops_dagster.storage.files import Files
+
+
+logger = logging.getLogger(__name__)
 
 
 class Stores:
@@ -79,6 +94,7 @@ class Stores:
             self.clock,
             name=self.settings.name,
             actor=self.actor,
+            outbox=tell_nobody if self.settings.channels is None else self._tell,
             fleet_size=lambda: len(self.registry.models()),
         )
 
@@ -91,6 +107,60 @@ class Stores:
     def beats(self) -> Beats:
         """The last success of each watcher."""
         return Beats(self.settings.database, self.clock)
+
+    @cached_property
+    def delivery(self) -> Delivery | None:
+        """The channels that alerts are told by; None if MLOPS_CHANNELS names none. Raises InvalidPolicyError."""
+        if self.settings.channels is None:
+            return None
+        return Delivery(self.settings.database, self._routing, self._outbox, self._owners_of, self.alerts, self.clock)
+
+    def try_channel(self, name: str) -> None:
+        """Open and resolve a test alert in a channel.
+
+        Raises InvalidPolicyError if there is no file of channels, or it cannot be used; NotFoundError for another
+        channel; and ChannelRefusedError with the reason why it did not take the test.
+        """
+        if self.delivery is None:
+            raise InvalidPolicyError("MLOPS_CHANNELS is not set; name the YAML file with the channels")
+        with closing(self.delivery.open(name)) as opened:
+            try_channel(opened, self._site, self.clock, self.actor)
+
+    @cached_property
+    def letters(self) -> Letters:
+        """The messages about alerts that wait, or were given up."""
+        return Letters(self.settings.database, self.clock)
+
+    @cached_property
+    def _routing(self) -> Routing:
+        assert self.settings.channels is not None
+        return read_channels(self.settings.channels)
+
+    @cached_property
+    def _outbox(self) -> Outbox:
+        return Outbox(self._routing, self._site, self._owners_of, self.clock)
+
+    @property
+    def _site(self) -> Site:
+        settings = self.settings
+        return Site(settings.name, settings.board_url, settings.dagster_url, settings.docs_url)
+
+    def _tell(self, connection: Connection, event: AlertEvent, alert: Alert | None) -> None:
+        """Put an event into the outbox. A file that cannot be read loses no alert: reminders tell of it later."""
+        try:
+            outbox = self._outbox
+        except InvalidPolicyError as error:
+            logger.error("nobody is told of alerts: %s", error)
+        else:
+            outbox.enqueue(connection, event, alert)
+
+    def _owners_of(self, model: str) -> Sequence[str]:
+        """Return the owners of a model, by its published policies; none for a model without any."""
+        try:
+            owners = self.registry.policies(model).sections.get("owners")
+        except UnreadableError:
+            return ()
+        return [each for each in owners if isinstance(each, str)] if isinstance(owners, list) else ()
 
     @cached_property
     def reports(self) -> Reports:

@@ -5,9 +5,10 @@ The pages are written before each build and are not committed.
 
 from pathlib import Path
 
-from docs.generate import cli, defs_yaml, errors, events, http, metrics, settings, tables
+from docs.generate import channels, cli, defs_yaml, errors, events, http, metrics, settings, tables
 
 PAGES = {
+    "channels": channels,
     "cli": cli,
     "defs-yaml": defs_yaml,
     "errors": errors,

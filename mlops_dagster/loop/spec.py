@@ -12,7 +12,7 @@ from mlops_dagster.documents.strict import StrictModel
 from mlops_dagster.errors import InvalidSuiteError
 from mlops_dagster.monitoring import ConceptPolicy, DriftPolicy, PerformancePolicy, ValidationPolicy
 from mlops_dagster.monitoring.validation.suites import suite_document
-from mlops_dagster.names import MODEL_PATTERN, check_model_name
+from mlops_dagster.names import MODEL_PATTERN, OWNER_PATTERN, check_model_name
 from mlops_dagster.registry import GatePolicy
 from mlops_dagster.retraining.policy import RetrainingPolicy
 from mlops_dagster.rollout import RolloutPolicy
@@ -21,7 +21,7 @@ from mlops_dagster.rollout.prospects.prospects import Traffic
 Text: TypeAlias = Annotated[str, Field(pattern=r"\S")]
 """A text that is not blank: with a blank one no version of the model would ever pass the gates."""
 
-Owner: TypeAlias = Annotated[str, Field(pattern=r"^(team:.+|[^@\s]+@[^@\s]+\.[^@\s]+)$")]
+Owner: TypeAlias = Annotated[str, Field(pattern=OWNER_PATTERN)]
 """An owner in Dagster's format: an e-mail address, or "team:" and a name."""
 
 Module: TypeAlias = Annotated[str, Field(pattern=r"^[^\W\d]\w*(\.[^\W\d]\w*)*$")]

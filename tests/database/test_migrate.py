@@ -14,6 +14,7 @@ from sqlalchemy import create_engine, inspect, text
 
 from mlops_dagster import database
 from mlops_dagster.alerting.beats import TABLES as BEATS
+from mlops_dagster.alerting.delivery.tables import TABLES as DELIVERY
 from mlops_dagster.alerting.life.tables import TABLES as ALERTS
 from mlops_dagster.alerting.watches import TABLES as WATCHES
 from mlops_dagster.database import migrate, open_database, use_wal
@@ -36,7 +37,7 @@ def test_the_revisions_make_what_the_code_describes(url: str) -> None:
     migrate(engine)
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE, "compare_type": True})
-        assert compare_metadata(context, [REGISTRY, ROLLOUTS, ALERTS, BEATS, REPORTS, WATCHES]) == []
+        assert compare_metadata(context, [REGISTRY, ROLLOUTS, ALERTS, BEATS, DELIVERY, REPORTS, WATCHES]) == []
     engine.dispose()
 
 

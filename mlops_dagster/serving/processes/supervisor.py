@@ -15,6 +15,7 @@ from pathlib import Path
 
 import orjson
 
+from mlops_dagster.alerting.delivery.checking import check_channels
 from mlops_dagster.database import set_aside_if_damaged
 from mlops_dagster.errors import InvalidInputError, ServerError
 from mlops_dagster.serving.http.auth import Access
@@ -42,9 +43,9 @@ def run(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT, then finish the requests under way.
 
     The address is in `MLOPS_HOME/serving.json` meanwhile.
-    Raises HomeNotWritableError; InvalidInputError; RefusedError where others could reach the data plane without a
-    token; AlreadyRunningError for a home that is served already; and ServerError for an address that is taken or a
-    worker that cannot start.
+    Raises HomeNotWritableError; InvalidInputError, also for a file of channels that cannot be used; RefusedError where
+    others could reach the data plane without a token; AlreadyRunningError for a home that is served already; and
+    ServerError for an address that is taken or a worker that cannot start.
     """
     if settings.workers > 1 and settings.accept_event_time:
         raise InvalidInputError(
@@ -54,6 +55,8 @@ def run(settings: Settings) -> None:
     check_log_address(settings.log)
     settings.writable_home()
     Access(settings)
+    if settings.channels is not None:
+        check_channels(settings.channels, settings.database)
     raise_descriptor_limit()
     log_to_stderr()
     with (

@@ -20,6 +20,7 @@ from mlops_dagster.serving.upkeep.beating import DutyBeats
 from mlops_dagster.serving.upkeep.fleet import fleet_text
 from mlops_dagster.serving.upkeep.periodic import PeriodicTask
 from mlops_dagster.serving.upkeep.shipping import Shipper
+from mlops_dagster.serving.upkeep.telling import Telling
 from mlops_dagster.settings import Settings
 from mlops_dagster.stores import Stores
 
@@ -37,6 +38,7 @@ FOLLOW_SECONDS = 2.0
 AUDIT_SECONDS = 6 * 3600.0
 LIMITS_SECONDS = 15.0
 FLEET_SECONDS = 30.0
+REMIND_SECONDS = 10.0
 NICER = 10  # added to the niceness: answers come first, and entries that are shipped a little later are not lost
 
 
@@ -75,6 +77,7 @@ def work(leash: ProcessHeartbeat, arguments: list[str]) -> None:
     def watch_watchers() -> None:
         tell_silent(stores.alerts, stores.beats.list(), stores.clock.now())
 
+    telling = Telling(stores, telemetry)
     duties = [
         PeriodicTask("rollups", ROLL_UP_SECONDS, roll_up, telemetry),
         PeriodicTask("shared rollups", ROLL_UP_SECONDS, housekeeping.share, telemetry),
@@ -92,6 +95,7 @@ def work(leash: ProcessHeartbeat, arguments: list[str]) -> None:
         PeriodicTask("watchers", FLEET_SECONDS, watch_watchers, telemetry),
         PeriodicTask("fleet", FLEET_SECONDS, tell_fleet, telemetry, at_once=True),
         PeriodicTask("slow limits", LIMITS_SECONDS, housekeeping.read_slow_limits, telemetry, at_once=True),
+        PeriodicTask("reminders", REMIND_SECONDS, telling.tell, telemetry, at_once=True),
         PeriodicTask("process", MEASURE_SECONDS, telemetry.measure, telemetry),
         PeriodicTask("signs of life", BEAT_SECONDS, lambda: leash.beat("housekeeper"), telemetry),
     ]
@@ -108,6 +112,7 @@ def work(leash: ProcessHeartbeat, arguments: list[str]) -> None:
     for duty in duties:
         duty.stop()
     _take_what_is_left(housekeeping)
+    telling.stop()
 
 
 def _take_what_is_left(housekeeping: Shipper) -> None:

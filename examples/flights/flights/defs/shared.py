@@ -1,7 +1,7 @@
-"""What all models of this location share: where the stores are, and the MLflow catalogue."""
+"""What all models of this location share: the stores, the MLflow catalogue, and the sensors that watch and tell."""
 
 import dagster as dg
 
-from mlops_dagster.defs import alerts, catalogue, resources
+from mlops_dagster.defs import alert_delivery, alerts, catalogue, resources
 
-shared = dg.Definitions.merge(resources.shared, dg.load_definitions_from_modules([alerts, catalogue]))
+shared = dg.Definitions.merge(resources.shared, dg.load_definitions_from_modules([alert_delivery, alerts, catalogue]))

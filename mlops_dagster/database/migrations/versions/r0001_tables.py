@@ -1,4 +1,4 @@
-"""All tables of the registry, the rollouts, the alerts and the reports."""
+"""All tables of the registry, the rollouts, the alerts with their outbox, and the reports."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -117,6 +117,7 @@ def upgrade() -> None:
     )
     _make_alerts()
     _make_beats()
+    _make_outbox()
     _make_reports()
     if op.get_bind().dialect.name == "sqlite":
         _make_append_only_in_sqlite()
@@ -214,6 +215,41 @@ def _make_beats() -> None:
         sa.Column("at", sa.String, nullable=False),
         sa.Column("seconds", sa.Double, nullable=False),
         sa.Column("note", sa.Text, nullable=False),
+    )
+
+
+def _make_outbox() -> None:
+    op.create_table(
+        "outbox",
+        sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("event", sa.Integer, nullable=False),
+        sa.Column("repeat", sa.Integer, nullable=False),
+        sa.Column("alert", sa.Integer),
+        sa.Column("channel", sa.String, nullable=False),
+        sa.Column("key", sa.String, nullable=False),
+        sa.Column("action", sa.String, nullable=False),
+        sa.Column("message", sa.Text, nullable=False),
+        sa.Column("enqueued_at", sa.String, nullable=False),
+        sa.Column("attempts", sa.Integer, nullable=False),
+        sa.Column("next_at", sa.String, nullable=False),
+        sa.Column("leased_until", sa.String),
+        sa.Column("unsure", sa.Boolean, nullable=False),
+        sa.Column("state", sa.String, nullable=False),
+        sa.Column("error", sa.Text, nullable=False),
+        sa.Column("receipt", sa.Text),
+        sa.Column("done_at", sa.String),
+        sa.UniqueConstraint("event", "channel", "repeat"),
+    )
+    op.create_index("outbox_waiting", "outbox", ["channel", "state", "key", "id"])
+    op.create_index("outbox_of_key", "outbox", ["channel", "key", "id"])
+    op.create_index("outbox_of_alert", "outbox", ["alert", "channel"])
+    op.create_table(
+        "alert_channels",
+        sa.Column("name", sa.String, primary_key=True),
+        sa.Column("failing_since", sa.String),
+        sa.Column("paused_until", sa.String),
+        sa.Column("fault", sa.Text, nullable=False),
+        sa.Column("told", sa.Boolean, nullable=False),
     )
 
 

@@ -1,0 +1,1 @@
+"""Delivery of alerts to people: messages, the outbox in which they wait, and the deliverer that empties it."""

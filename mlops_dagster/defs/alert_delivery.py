@@ -1,0 +1,36 @@
+"""The sensor that tells people of alerts where no data plane does: none runs, or none reaches the internet."""
+
+from datetime import timedelta
+
+import dagster as dg
+
+from mlops_dagster.components import Platform
+from mlops_dagster.errors import MlopsError
+
+OLDER_THAN = timedelta(seconds=30)
+"""Younger messages are left to the data plane, which looks every two seconds."""
+
+
+@dg.sensor(
+    name="alert_delivery",
+    minimum_interval_seconds=30,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Sends messages about alerts that have waited for 30 s by channels in MLOPS_CHANNELS, and reminders.",
+)
+def alert_delivery(platform: Platform) -> dg.SkipReason:
+    delivery = platform.stores().delivery
+    if delivery is None:
+        return dg.SkipReason("MLOPS_CHANNELS is not set: alerts are listed, and told to nobody")
+    sent, failures = 0, []
+    try:
+        delivery.remind()
+        for name in delivery.channels:
+            try:
+                sent += delivery.deliver(name, OLDER_THAN)
+            except MlopsError as error:  # one channel must not keep the others from being tried
+                failures.append(error)
+    finally:
+        delivery.close()
+    if failures:
+        raise failures[0]
+    return dg.SkipReason(f"{sent} messages sent")

@@ -1,0 +1,81 @@
+"""What is told reaches its channel, once and in order, whatever fails or is killed meanwhile."""
+
+import re
+from collections import Counter
+from contextlib import suppress
+from pathlib import Path
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mlops_dagster.alerting import Rule, Severity
+from tests.support.channels.stub import Asked, Killed, Reply
+from tests.support.channels.world import World, world_on
+
+FAULTS = ["", "", "", "cut_before", "cut_after", "busy", "limited", "kill_before", "kill_after"]
+STEPS = ["warn", "criticize", "acknowledge", "resolve", "deliver", "deliver", "wait", "lease"]
+
+
+@settings(max_examples=12)
+@given(
+    st.lists(st.tuples(st.sampled_from(STEPS), st.sampled_from("ab")), max_size=25), st.lists(st.sampled_from(FAULTS))
+)
+def test_vendors_end_with_what_is_open_and_none_saw_anything_twice(
+    empty: Path, steps: list[tuple[str, str]], faults: list[str]
+) -> None:
+    replies = {"busy": Reply(503), "limited": Reply(429, headers={"retry-after": "30"})}
+    told: dict[str, set[str]] = {key: set() for key in KEYS.values()}
+    openings: Counter[str] = Counter()
+    with world_on(empty) as world:
+
+        def fault(asked: Asked) -> str | Reply | None:
+            found = faults.pop(0) if faults else ""
+            return replies.get(found, found)
+
+        world.network.fault = fault
+        for step, subject in steps:
+            openings[KEYS[subject]] += take(world, step, subject, told[KEYS[subject]])
+        world.settle()
+
+        assert not world.refused
+        assert not world.letters.list()
+        assert set(world.pager.open) == {key for key in told if "oncall" in told[key]}
+        assert world.bus.open == {key for key in told if told[key]}
+        assert len(world.prom.open) == sum(map(bool, told.values()))
+        marked = [
+            mark.split()[2] for issue in world.github.issues if issue.state == "open" for mark in marks(issue.body)
+        ]
+        assert Counter(marked) == Counter(key for key in told if "tickets" in told[key])
+        texts = [
+            text for issue in world.github.issues for text in (issue.body, *(each["body"] for each in issue.comments))
+        ]
+        assert set(Counter(mark for text in texts for mark in marks(text)).values()) <= {1}
+        assert Counter(world.pager.incidents) <= openings
+
+
+KEYS = {subject: f"mlops:test:churn:suite:{subject}" for subject in "ab"}
+
+
+def marks(text: str) -> list[str]:
+    return re.findall("<!-- .* -->", text)
+
+
+def take(world: World, step: str, subject: str, told: set[str]) -> bool:
+    """Take the step; note in `told` in which channels the alert is open then, and return whether it opened."""
+    alert = next((each for each in world.alerts.list() if each.subject == subject), None)
+    if step in ("warn", "criticize"):
+        severity = Severity.WARNING if step == "warn" else Severity.CRITICAL
+        world.alerts.report("churn", Rule.SUITE, severity, "nulls 0.6 %", subject=subject)
+        told.add("tickets" if step == "warn" else "oncall")
+        return alert is None
+    if step == "acknowledge" and alert is not None:
+        world.alerts.acknowledge(alert.id, "I look")
+    if step == "resolve" and alert is not None:
+        world.alerts.resolve("churn", Rule.SUITE, "it passed", subject=subject)
+        told.clear()
+    if step == "deliver":
+        for name in world.delivery.channels:
+            with suppress(Killed):
+                world.delivery.deliver(name)
+    world.later(seconds={"wait": 7, "lease": 61}.get(step, 0))
+    return False
