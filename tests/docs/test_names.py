@@ -10,6 +10,7 @@ import typer.main
 from prometheus_client import CollectorRegistry
 
 from mlops_dagster.cli import app
+from mlops_dagster.serving.telemetry.fleet import GAUGES
 from mlops_dagster.serving.telemetry.telemetry import Telemetry
 from mlops_dagster.settings import Settings
 
@@ -34,7 +35,8 @@ def test_every_setting_exists() -> None:
 def test_every_metric_exists() -> None:
     families = {family.name: family.type for family in _registry().collect()}
     known = {f"{name}_total" if kind == "counter" else name for name, kind in families.items()}
-    named = set(_words(r"\bmlops_[a-z_]+[a-z]\b(?!\.|\(|/|\")")) - {"mlops_dagster"}
+    known |= {f"mlops_{name}" for name in GAUGES}
+    named = set(_words(r"(?<!:)\bmlops_[a-z_]+[a-z]\b(?!\.|\(|/|\"|:)")) - {"mlops_dagster"}
     assert named <= known
 
 

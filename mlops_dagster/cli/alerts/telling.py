@@ -1,14 +1,16 @@
 """`mlops alerts test`, `outbox` and `retry`: whether people are told, and what could not be told yet."""
 
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mlops_dagster.alerting.delivery.entry import Entry, State
 from mlops_dagster.cli.arguments import Json
 from mlops_dagster.cli.output import NONE, hint, minute, print_json, right, say, table
 from mlops_dagster.cli.running import open_stores
+
+if TYPE_CHECKING:
+    from mlops_dagster.alerting.delivery.entry import Entry
 
 
 def test(
@@ -24,6 +26,8 @@ def outbox(
     json: Json = False,
 ) -> None:
     """List the messages that wait for their channel, and those that were given up."""
+    from mlops_dagster.alerting.delivery.entry import State
+
     states = list(State) if everything else [State.WAITING, State.DEAD]
     found = open_stores().letters.list(states)
     if json:
@@ -60,5 +64,5 @@ def retry(
         say(f"{count} messages are tried within seconds, while a data plane or Dagster's daemon runs")
 
 
-def _document(entry: Entry) -> dict[str, object]:
+def _document(entry: "Entry") -> dict[str, object]:
     return {**asdict(entry), "message": entry.message.model_dump(mode="json")}
