@@ -96,10 +96,9 @@ def rehearse(scenario: Scenario, home: Path = DEFAULT_HOME) -> Summary:
 
 def _definitions(spec: ModelSpec) -> dg.Definitions:
     """Return the definitions of the model and its fleet, as in its code location, without those of other models."""
-    from mlops_dagster.defs import alerts, resources
+    from mlops_dagster.defs import resources
 
-    watch = dg.Definitions(sensors=[alerts.alerts])
-    return with_fleet(dg.Definitions.merge(resources.shared, watch, lifecycle_defs(spec)), [spec])
+    return with_fleet(dg.Definitions.merge(resources.shared, lifecycle_defs(spec)), [spec])
 
 
 @contextmanager
