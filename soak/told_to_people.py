@@ -65,18 +65,19 @@ def _kill_workers(server: Server) -> None:
         time.sleep(5)
         for pid in _children(server, "worker"):
             os.kill(pid, signal.SIGKILL)
+    eventually(lambda: server.client.get("/v2/health/ready").status_code == 200)
 
 
 def _hold(models: Models, server: Server) -> None:
     models.stores.registry.hold(MODEL, "soak")
-    server.wait_in_force(models.stores, MODEL)
+    eventually(lambda: server.infer(MODEL).status_code == 503)
     for _ in range(50):
         assert server.infer(MODEL).status_code == 503
 
 
 def _release(models: Models, server: Server) -> None:
     models.stores.registry.release(MODEL, "soak")
-    server.wait_in_force(models.stores, MODEL)
+    eventually(lambda: server.infer(MODEL).status_code == 200)
 
 
 def _stop_housekeeper(server: Server) -> None:
