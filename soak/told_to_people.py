@@ -12,9 +12,9 @@ from pathlib import Path
 
 from mlops_dagster.settings import Settings
 from mlops_dagster.stores import Stores
-from tests.support.serving.data_plane import Models, Server
+from tests.support.serving.data_plane import Models, Server, eventually
 from tests.support.serving.light import light_artifacts
-from tests.support.serving.prometheus import Heard, alertmanager, hooks, prometheus
+from tests.support.serving.prometheus import Heard, alertmanager, hooks, prometheus, samples
 
 MODEL = "told"
 STEP_SECONDS = 600
@@ -31,9 +31,10 @@ def attack(seconds: float) -> None:
             with (
                 hooks() as (receiver, heard),
                 alertmanager(Path(folder), receiver) as manager,
-                prometheus(Path(folder), f"127.0.0.1:{server.address['port']}", manager),
+                prometheus(Path(folder), f"127.0.0.1:{server.address['port']}", manager) as client,
             ):
                 server.wait_in_force(models.stores, MODEL)
+                eventually(lambda: samples(client, "mlops_restarts_total"))  # an increase needs a count before it
                 for name, begin, end in (
                     ("MlopsRestarts", lambda: _kill_workers(server), lambda: None),
                     ("MlopsBudgetBurnsFast", lambda: _hold(models, server), lambda: _release(models, server)),
@@ -64,18 +65,19 @@ def _kill_workers(server: Server) -> None:
         time.sleep(5)
         for pid in _children(server, "worker"):
             os.kill(pid, signal.SIGKILL)
+    eventually(lambda: server.client.get("/v2/health/ready").status_code == 200)
 
 
 def _hold(models: Models, server: Server) -> None:
     models.stores.registry.hold(MODEL, "soak")
-    server.wait_in_force(models.stores, MODEL)
+    eventually(lambda: server.infer(MODEL).status_code == 503)
     for _ in range(50):
         assert server.infer(MODEL).status_code == 503
 
 
 def _release(models: Models, server: Server) -> None:
     models.stores.registry.release(MODEL, "soak")
-    server.wait_in_force(models.stores, MODEL)
+    eventually(lambda: server.infer(MODEL).status_code == 200)
 
 
 def _stop_housekeeper(server: Server) -> None:

@@ -1,6 +1,7 @@
 """What the platform itself does to requests is counted too: by the published limit, and where no record can be kept."""
 
 import asyncio
+from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,6 +18,7 @@ from mlops_dagster.serving.plane.plane import DataPlane
 from mlops_dagster.serving.processes.at_work import Marks
 from mlops_dagster.serving.telemetry.telemetry import Telemetry
 from mlops_dagster.serving.telemetry.tracing import TraceContext
+from mlops_dagster.serving.upkeep.fleet import fleet_text
 from mlops_dagster.serving.upkeep.shipping import Shipper
 from mlops_dagster.settings import Settings
 from mlops_dagster.stores import Stores
@@ -99,3 +101,16 @@ def test_the_registrys_absence_and_an_untold_fuse_are_numbers(tmp_path: Path, mo
             assert value(parsed(telemetry.exposition().decode()), "registry_away_seconds") == seconds
     deployments.refresh()
     assert value(parsed(telemetry.exposition().decode()), "registry_away_seconds") == 0
+
+
+def test_messages_that_wait_are_told_by_channel_and_age(tmp_path: Path) -> None:
+    stores = Stores(Settings(home=tmp_path / "home"), actor="test")
+    entries = [SimpleNamespace(channel="chat", enqueued_at=NOW - timedelta(seconds=each)) for each in (90, 30)]
+    stores.letters = SimpleNamespace(list=lambda _states: entries)
+    stores.delivery = SimpleNamespace(channels=["chat", "oncall"])
+    text, failures = fleet_text(stores, NOW)
+    found = parsed(text.decode())
+    assert failures == []
+    for channel, waiting, oldest in (("chat", 2, 90), ("oncall", 0, 0)):
+        assert value(found, "outbox_waiting", channel=channel) == waiting
+        assert value(found, "outbox_oldest_seconds", channel=channel) == oldest

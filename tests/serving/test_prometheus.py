@@ -20,7 +20,7 @@ from mlops_dagster.serving.telemetry.prometheus.rules import rules
 from mlops_dagster.statistics import KsResult
 from tests.support.predictions.records import a_record
 from tests.support.serving.data_plane import Models, Server, eventually
-from tests.support.serving.prometheus import Heard, alertmanager, hooks, prometheus
+from tests.support.serving.prometheus import Heard, alertmanager, hooks, prometheus, samples
 
 MODEL = "watched"
 HOUR = timedelta(hours=1)
@@ -42,7 +42,7 @@ def told(
         alertmanager(folder, receiver) as manager,
         prometheus(folder, f"127.0.0.1:{server.address['port']}", manager) as client,
     ):
-        eventually(lambda: value(client, "max(mlops_rollout_e_value)"))
+        eventually(lambda: samples(client, "max(mlops_rollout_e_value)"))
         ids = [
             next(each["data"][0] for each in answer["outputs"] if each["name"] == "prediction_id") for answer in answers
         ]
@@ -94,21 +94,13 @@ def prepare(models: Models) -> None:
     stores.local_rollups.catch_up(stores.spool, lambda *_: None)
 
 
-def value(client: httpx.Client, query: str) -> list[object]:
-    """The samples that the query has now."""
-    answer = client.get("/api/v1/query", params={"query": query}).json()
-    assert answer["status"] == "success", (query, answer)
-    found: list[object] = answer["data"]["result"]
-    return found
-
-
 def test_every_panel_has_data(told: Told) -> None:
     empty = []
     for dashboard in DASHBOARDS:
         for panel in dashboard.panels:
             for query in panel.queries:
                 expr = query.expr.replace("$model", MODEL).replace("$version", ".+").replace("$__rate_interval", "1m")
-                if not value(told.client, expr) and not panel.hardware:
+                if not samples(told.client, expr) and not panel.hardware:
                     empty.append(f"{dashboard.name}, {panel.title}: {expr}")
     assert empty == []
 
@@ -120,7 +112,7 @@ def test_every_rule_reads_metrics_that_exist(told: Told) -> None:
     recorded = {rule["record"] for rule in written if "record" in rule and "gpu" not in rule["record"]}
     read = {name for rule in written for name in re.findall(r"\b(?:[a-z_]+:)?mlops_\w+(?::\w+)?", rule["expr"])}
     assert [
-        name for name in sorted(recorded | read) if not re.search("gpu|outbox", name) and not value(told.client, name)
+        name for name in sorted(recorded | read) if not re.search("gpu|outbox", name) and not samples(told.client, name)
     ] == []
 
 

@@ -30,6 +30,8 @@ GAUGES: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
         "Open alerts by state (firing, acknowledged, muted); of the platform with the model *",
         ("model", "rule", "severity", "state"),
     ),
+    "outbox_waiting": ("Messages about alerts that wait for a channel", ("channel",)),
+    "outbox_oldest_seconds": ("Age of the oldest message that waits for a channel; 0 if none does", ("channel",)),
     "beat_time_seconds": ("Last success of recurring work, in seconds since 1970", ("name", "model")),
     "beat_every_seconds": ("Time within which the next success of recurring work is due", ("name", "model")),
 }

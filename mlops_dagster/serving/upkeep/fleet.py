@@ -1,12 +1,15 @@
 """The numbers of all models that the housekeeper reads from the stores for `/metrics`."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final
 
 from mlops_dagster.alerting import Alert
+from mlops_dagster.alerting.delivery.entry import State
+from mlops_dagster.errors import InvalidPolicyError
 from mlops_dagster.registry import Stage
 from mlops_dagster.serving.telemetry.fleet import FleetGauges
 from mlops_dagster.serving.upkeep.isolation import for_each
@@ -33,10 +36,23 @@ def fleet_text(stores: Stores, now: datetime) -> tuple[bytes, list[Exception]]:
     )
     for labels, number in open_alerts.items():
         gauges.add("alert", number, *labels)
+    _add_outbox(stores, gauges, now)
     for beat in stores.beats.list():
         gauges.add("beat_time_seconds", beat.at.timestamp(), beat.name, beat.model)
         gauges.add("beat_every_seconds", beat.every.total_seconds(), beat.name, beat.model)
     return gauges.text(), failures
+
+
+def _add_outbox(stores: Stores, gauges: FleetGauges, now: datetime) -> None:
+    channels: Sequence[str] = ()
+    with suppress(InvalidPolicyError):  # told by the duty that delivers
+        channels = () if stores.delivery is None else stores.delivery.channels
+    waiting: dict[str, list[datetime]] = {channel: [] for channel in channels}
+    for entry in stores.letters.list([State.WAITING]):
+        waiting.setdefault(entry.channel, []).append(entry.enqueued_at)
+    for channel, since in waiting.items():
+        gauges.add("outbox_waiting", len(since), channel)
+        gauges.add("outbox_oldest_seconds", (now - min(since)).total_seconds() if since else 0, channel)
 
 
 def _state(alert: Alert) -> str:

@@ -46,6 +46,14 @@ def prometheus(folder: Path, target: str, alertmanager: str) -> Iterator[httpx.C
         yield client
 
 
+def samples(client: httpx.Client, query: str) -> list[object]:
+    """The samples that the query has now."""
+    answer = client.get("/api/v1/query", params={"query": query}).json()
+    assert answer["status"] == "success", (query, answer)
+    found: list[object] = answer["data"]["result"]
+    return found
+
+
 @contextlib.contextmanager
 def alertmanager(folder: Path, receiver: str) -> Iterator[str]:
     """The address of an Alertmanager with our routes and no waits, whose receivers are web hooks at `receiver`."""

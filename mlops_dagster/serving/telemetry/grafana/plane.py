@@ -82,6 +82,12 @@ PLANE: Final = Dashboard(
             ("max by (instance) (mlops_fuse_untold)", "{{instance}}"),
         ),
         lines(
+            "Messages about alerts that wait",
+            "none",
+            "By channel; over ten minutes people are told by Prometheus.",
+            ("sum by (channel) (mlops_outbox_waiting) or vector(0)", "{{channel}}"),
+        ),
+        lines(
             "Traces lost",
             "none",
             "Sampled traces that could not be exported, in the last hour.",
