@@ -2,9 +2,10 @@
 
 import dagster as dg
 
+from mlops_dagster.components.assets.own import model_asset
 from mlops_dagster.components.checks.validation import data_docs
 from mlops_dagster.components.jobs.own import OwnJob
-from mlops_dagster.components.keys import header, key_of
+from mlops_dagster.components.keys import key_of
 from mlops_dagster.components.partitions import daily, starts_of
 from mlops_dagster.components.platform import Platform
 from mlops_dagster.components.policies import publish_policies
@@ -45,8 +46,10 @@ def _batch_input(spec: ModelSpec) -> dg.AssetsDefinition:
         "A failure quarantines the rows, and nothing is scored.",
     )
 
-    @dg.asset(
-        **header(spec, BATCH, "serving"),
+    @model_asset(
+        spec,
+        BATCH,
+        "serving",
         kinds={"pandas", "greatexpectations"},
         partitions_def=daily(),
         backfill_policy=_ONE_DAY_A_RUN,
@@ -82,8 +85,10 @@ def _batch_input(spec: ModelSpec) -> dg.AssetsDefinition:
 
 
 def _batch_scores(spec: ModelSpec) -> dg.AssetsDefinition:
-    @dg.asset(
-        **header(spec, "batch_scores", "serving"),
+    @model_asset(
+        spec,
+        "batch_scores",
+        "serving",
         deps=[key_of(spec, BATCH), key_of(spec, "deployment")],
         kinds={"parquet"},
         partitions_def=daily(),

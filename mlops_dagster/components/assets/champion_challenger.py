@@ -2,7 +2,8 @@
 
 import dagster as dg
 
-from mlops_dagster.components.keys import header, key_of
+from mlops_dagster.components.assets.own import model_asset
+from mlops_dagster.components.keys import key_of
 from mlops_dagster.components.platform import AsOf, Platform
 from mlops_dagster.components.views.links import log_of
 from mlops_dagster.components.views.tables import shown
@@ -21,8 +22,10 @@ class Versions(AsOf):
 
 
 def champion_challenger_asset(spec: ModelSpec) -> dg.AssetsDefinition:
-    @dg.asset(
-        **header(spec, "champion_challenger", "rollout"),
+    @model_asset(
+        spec,
+        "champion_challenger",
+        "rollout",
         deps=[key_of(spec, "registered_version"), key_of(spec, "prediction_batch")],
         kinds={"python", "deltalake"},
         description="Both versions on the labelled rows served since the training data of both ended: paired tests, "

@@ -4,7 +4,8 @@ from datetime import datetime, timedelta
 
 import dagster as dg
 
-from mlops_dagster.components.keys import key_of, report_header
+from mlops_dagster.components.assets.own import report_asset
+from mlops_dagster.components.keys import key_of
 from mlops_dagster.components.partitions import HOURLY, starts_of
 from mlops_dagster.components.platform import Platform
 from mlops_dagster.components.views.links import back_to, link_of, log_of
@@ -29,8 +30,11 @@ def drift_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
         f"{spec.drift.retrain:g}, or scores at a distance D over {spec.drift.ks:g}; either more than chance explains.",
     )
 
-    @dg.asset(
-        **report_header(spec, "drift_report", "monitoring", HOURLY),
+    @report_asset(
+        spec,
+        "drift_report",
+        "monitoring",
+        HOURLY,
         deps=[key_of(spec, "prediction_batch")],
         kinds={"python", "whylogs", "evidently"},
         check_specs=[within_limits],

@@ -2,7 +2,8 @@
 
 import dagster as dg
 
-from mlops_dagster.components.keys import key_of, report_header
+from mlops_dagster.components.assets.own import report_asset
+from mlops_dagster.components.keys import key_of
 from mlops_dagster.components.partitions import WEEKLY, starts_of
 from mlops_dagster.components.platform import Platform
 from mlops_dagster.components.policies import publish_policies
@@ -16,8 +17,11 @@ from mlops_dagster.loop.spec import ModelSpec
 
 
 def label_drift_asset(spec: ModelSpec) -> dg.AssetsDefinition:
-    @dg.asset(
-        **report_header(spec, "label_drift", "monitoring", WEEKLY),
+    @report_asset(
+        spec,
+        "label_drift",
+        "monitoring",
+        WEEKLY,
         deps=[key_of(spec, "prediction_batch")],
         kinds={"python"},
         description="Chi-squared of the labels that became known in a week against the champion's baseline.",

@@ -2,9 +2,10 @@
 
 import dagster as dg
 
+from mlops_dagster.components.assets.own import report_asset
 from mlops_dagster.components.checks.concept_drift import concept_check, concept_check_spec
 from mlops_dagster.components.checks.macro_f1_floor import macro_f1_check, macro_f1_check_spec
-from mlops_dagster.components.keys import key_of, report_header
+from mlops_dagster.components.keys import key_of
 from mlops_dagster.components.partitions import DAILY, starts_of
 from mlops_dagster.components.platform import Platform
 from mlops_dagster.components.policies import publish_policies
@@ -21,8 +22,11 @@ from mlops_dagster.reports import DAY
 
 
 def performance_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
-    @dg.asset(
-        **report_header(spec, "performance_report", "monitoring", DAILY),
+    @report_asset(
+        spec,
+        "performance_report",
+        "monitoring",
+        DAILY,
         deps=[key_of(spec, "prediction_batch")],
         kinds={"duckdb"},
         check_specs=[macro_f1_check_spec(spec), concept_check_spec(spec)],

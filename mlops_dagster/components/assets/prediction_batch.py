@@ -2,8 +2,9 @@
 
 import dagster as dg
 
+from mlops_dagster.components.assets.own import report_asset
 from mlops_dagster.components.checks.validation import pages_of_hours
-from mlops_dagster.components.keys import key_of, report_header
+from mlops_dagster.components.keys import key_of
 from mlops_dagster.components.partitions import HOURLY, starts_of
 from mlops_dagster.components.platform import Platform
 from mlops_dagster.components.policies import publish_policies
@@ -23,8 +24,11 @@ def prediction_batch_asset(spec: ModelSpec) -> dg.AssetsDefinition:
         description="Great Expectations, hour by hour: a bad hour is quarantined with its rows and named here.",
     )
 
-    @dg.asset(
-        **report_header(spec, "prediction_batch", "serving", HOURLY),
+    @report_asset(
+        spec,
+        "prediction_batch",
+        "serving",
+        HOURLY,
         deps=[key_of(spec, "deployment")],
         kinds={"deltalake", "greatexpectations"},
         check_specs=[suite_passes],

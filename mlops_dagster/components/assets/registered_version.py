@@ -2,7 +2,8 @@
 
 import dagster as dg
 
-from mlops_dagster.components.keys import header, key_of
+from mlops_dagster.components.assets.own import model_asset
+from mlops_dagster.components.keys import key_of
 from mlops_dagster.components.platform import Platform
 from mlops_dagster.components.sensors.retraining_failures import is_over, tried_again
 from mlops_dagster.components.views.tables import shown
@@ -15,8 +16,10 @@ from mlops_dagster.retraining.trainer import TrainingSet
 
 
 def registered_version_asset(spec: ModelSpec) -> dg.AssetsDefinition:
-    @dg.asset(
-        **header(spec, "registered_version", "training"),
+    @model_asset(
+        spec,
+        "registered_version",
+        "training",
         ins={
             "training_set": dg.AssetIn(key=key_of(spec, "training_set")),
             "candidate": dg.AssetIn(key=key_of(spec, "candidate")),

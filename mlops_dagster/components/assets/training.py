@@ -2,11 +2,12 @@
 
 import dagster as dg
 
+from mlops_dagster.components.assets.own import model_asset
 from mlops_dagster.components.assets.registered_version import registered_version_asset
 from mlops_dagster.components.checks.gates import gates_check
 from mlops_dagster.components.checks.validation import data_docs
 from mlops_dagster.components.jobs.own import OwnJob
-from mlops_dagster.components.keys import header, key_of
+from mlops_dagster.components.keys import key_of
 from mlops_dagster.components.platform import AsOf, Platform
 from mlops_dagster.components.policies import publish_policies
 from mlops_dagster.components.sensors.retraining_failures import check_failed, retraining_tags, tried_again
@@ -51,8 +52,10 @@ TRAINING_ASSETS = ("training_set", "candidate", "model_card", "registered_versio
 
 
 def _training_set(spec: ModelSpec) -> dg.AssetsDefinition:
-    @dg.asset(
-        **header(spec, "training_set", "training"),
+    @model_asset(
+        spec,
+        "training_set",
+        "training",
         kinds={"pandas"},
         pool=f"{spec.prefix}_training",
         description=f"Labelled rows of the last {spec.training.window_days} days; `candidate` is fitted on them.",
@@ -106,8 +109,10 @@ def _suite_passes(spec: ModelSpec) -> dg.AssetChecksDefinition:
 
 
 def _candidate(spec: ModelSpec) -> dg.AssetsDefinition:
-    @dg.asset(
-        **header(spec, "candidate", "training"),
+    @model_asset(
+        spec,
+        "candidate",
+        "training",
         ins={"training_set": dg.AssetIn(key=key_of(spec, "training_set"))},
         kinds={"scikitlearn"},
         description=(
@@ -130,8 +135,10 @@ def _candidate(spec: ModelSpec) -> dg.AssetsDefinition:
 
 
 def _model_card(spec: ModelSpec) -> dg.AssetsDefinition:
-    @dg.asset(
-        **header(spec, "model_card", "training"),
+    @model_asset(
+        spec,
+        "model_card",
+        "training",
         ins={
             "training_set": dg.AssetIn(key=key_of(spec, "training_set")),
             "candidate": dg.AssetIn(key=key_of(spec, "candidate")),

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from mlops_dagster.loop.findings import DayOfPerformance
 from mlops_dagster.loop.judge_days import JudgedDays
-from mlops_dagster.loop.shown.entries import Entries, Table, for_programs
+from mlops_dagster.loop.shown.entries import Cell, Entries, Table, for_programs
 from mlops_dagster.loop.spec import ModelSpec
 from mlops_dagster.monitoring import LabelDriftReport
 from mlops_dagster.predictions import LabelDebt
@@ -47,5 +47,7 @@ def label_debt_entries(debt: LabelDebt, until: datetime) -> Entries:
 def label_drift_entries(report: LabelDriftReport) -> Entries:
     """Return the drift of a week's labels, with the classes whose share moved most at the top."""
     rows = sorted(report.shares.items(), key=lambda item: -abs(item[1][1] - item[1][0]))
-    classes = [{"class": label, "share in the baseline": then, "share now": now} for label, (then, now) in rows]
+    classes: list[dict[str, Cell]] = [
+        {"class": label, "share in the baseline": then, "share now": now} for label, (then, now) in rows
+    ]
     return {**report.metadata(), "classes": Table(classes)}
