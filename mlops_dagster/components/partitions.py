@@ -48,7 +48,7 @@ def weekly() -> dg.WeeklyPartitionsDefinition:
 
 @dataclass(frozen=True, slots=True)
 class Cadence:
-    """How often the reports of all models are made: the fleet's job that makes them, its periods, and its schedule."""
+    """A rhythm in which the reports of all models are made: the fleet's job for them, its periods, its schedule."""
 
     job: str
     partitions: Callable[[], dg.TimeWindowPartitionsDefinition]
