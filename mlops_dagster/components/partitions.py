@@ -1,7 +1,8 @@
 """Partitions by hour, day and week, shared by all models so that one run can cover a fleet."""
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import cache
 
@@ -45,6 +46,22 @@ def weekly() -> dg.WeeklyPartitionsDefinition:
     return dg.WeeklyPartitionsDefinition(start_date=first, end_date=end, day_offset=1)
 
 
+@dataclass(frozen=True, slots=True)
+class Cadence:
+    """A rhythm in which the reports of all models are made: the fleet's job for them, its periods, its schedule."""
+
+    job: str
+    partitions: Callable[[], dg.TimeWindowPartitionsDefinition]
+    every: timedelta
+    cron: str
+
+
+HOURLY = Cadence("hourly_monitoring", hourly, timedelta(hours=1), "5 * * * *")
+DAILY = Cadence("daily_performance", daily, timedelta(days=1), "0 12 * * *")
+"""At noon: by then the labels of the previous day are known."""
+WEEKLY = Cadence("weekly_label_drift", weekly, timedelta(weeks=1), "0 13 * * 1")
+
+
 def begin_on(day: date) -> None:
     """Let hours, days and weeks begin on the first day that a project names, unless a setting names another."""
     _project[:] = [day]
@@ -85,15 +102,6 @@ def starts_of(context: dg.AssetExecutionContext) -> dict[str, datetime]:
     partitions = context.assets_def.partitions_def
     assert isinstance(partitions, dg.TimeWindowPartitionsDefinition)
     return {key: partitions.time_window_for_partition_key(key).start for key in context.partition_keys}
-
-
-def span(keys: Sequence[str]) -> str:
-    """Name partitions without a gap, in order of time, by the first and the last.
-
-    >>> span(["2013-03-01-05:00"]), span(["2013-03-01", "2013-03-02", "2013-03-03"])
-    ('2013-03-01-05:00', '2013-03-01 to 2013-03-03')
-    """
-    return keys[0] if len(keys) == 1 else f"{keys[0]} to {keys[-1]}"
 
 
 def complete(partitions: dg.TimeWindowPartitionsDefinition, since: datetime, until: datetime) -> list[str]:

@@ -55,7 +55,7 @@ def origin_of(location: str) -> InProcessCodeLocationOrigin:
 
 
 def tick(defs: dg.Definitions, location: str) -> None:
-    """Evaluate the sensor `rollout` as the code server of the location does."""
+    """Evaluate the sensor `rollouts` as the code server of the location does."""
     repository = defs.get_repository_def()
     sensor = repository.get_sensor_def("rollouts")
     with dg.SensorEvaluationContext(

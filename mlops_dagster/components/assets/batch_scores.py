@@ -2,17 +2,19 @@
 
 import dagster as dg
 
-from mlops_dagster.components.checks.validation import data_docs, metadata_of
+from mlops_dagster.components.assets.own import model_asset
+from mlops_dagster.components.checks.validation import data_docs
 from mlops_dagster.components.jobs.own import OwnJob
 from mlops_dagster.components.keys import key_of
-from mlops_dagster.components.partitions import STAGE, daily, starts_of
+from mlops_dagster.components.partitions import daily, starts_of
 from mlops_dagster.components.platform import Platform
 from mlops_dagster.components.policies import publish_policies
 from mlops_dagster.components.views.links import back_to, link_of
 from mlops_dagster.components.views.reports import not_the_newest
-from mlops_dagster.components.views.tables import Metadata, in_order
+from mlops_dagster.components.views.tables import Metadata, shown
 from mlops_dagster.errors import ModelFailedError
 from mlops_dagster.loop.findings import outcome_of
+from mlops_dagster.loop.shown.hours import validation_entries
 from mlops_dagster.loop.spec import ModelSpec
 from mlops_dagster.loop.validate_batches import BATCH, validate_batch
 from mlops_dagster.reports import DAY
@@ -44,12 +46,11 @@ def _batch_input(spec: ModelSpec) -> dg.AssetsDefinition:
         "A failure quarantines the rows, and nothing is scored.",
     )
 
-    @dg.asset(
-        key=key_of(spec, BATCH),
-        group_name=spec.prefix,
-        tags={STAGE: "serving"},
+    @model_asset(
+        spec,
+        BATCH,
+        "serving",
         kinds={"pandas", "greatexpectations"},
-        owners=list(spec.owners),
         partitions_def=daily(),
         backfill_policy=_ONE_DAY_A_RUN,
         check_specs=[suite_passes],
@@ -62,20 +63,20 @@ def _batch_input(spec: ModelSpec) -> dg.AssetsDefinition:
         found, place = validate_batch(stores, spec, start)
         if not found.passed:
             context.log.error(f"the rows are not scored: {outcome_of(found)}")
-        told = metadata_of(found)
+        entries = validation_entries(found)
         name, source = f"{spec.model}/{BATCH}/{start:%Y-%m-%d}", back_to(stores, spec, BATCH, key)
         page = data_docs(context, stores, name, found, source=source)
         kept = f"; {found.rows:,} rows quarantined at {place}" if found.rows and found.failures else ""
         then = "" if found.passed else f"{kept}; nothing is scored"
         return dg.MaterializeResult(
-            metadata={**not_the_newest(context, stores, spec, key), **in_order({**told, **page})},
+            metadata={**not_the_newest(context, stores, spec, key), **shown({**entries, **page})},
             check_results=[
                 dg.AssetCheckResult(
                     check_name=suite_passes.name,
                     passed=found.passed,
                     severity=dg.AssetCheckSeverity.ERROR,
                     description=f"{key}: {outcome_of(found)}{then}",
-                    metadata=told,
+                    metadata=shown(entries),
                 )
             ],
         )
@@ -84,13 +85,12 @@ def _batch_input(spec: ModelSpec) -> dg.AssetsDefinition:
 
 
 def _batch_scores(spec: ModelSpec) -> dg.AssetsDefinition:
-    @dg.asset(
-        key=key_of(spec, "batch_scores"),
+    @model_asset(
+        spec,
+        "batch_scores",
+        "serving",
         deps=[key_of(spec, BATCH), key_of(spec, "deployment")],
-        group_name=spec.prefix,
-        tags={STAGE: "serving"},
         kinds={"parquet"},
-        owners=list(spec.owners),
         partitions_def=daily(),
         backfill_policy=_ONE_DAY_A_RUN,
         description="Every row of a day with the prediction and score of that day's champion, its version and digest.",

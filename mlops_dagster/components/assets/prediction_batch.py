@@ -1,20 +1,19 @@
 """`prediction_batch`: the rows served each hour, validated hour by hour."""
 
-from collections.abc import Sequence
-from datetime import timedelta
-
 import dagster as dg
 
-from mlops_dagster.components.checks.validation import metadata_of, pages_of_hours
+from mlops_dagster.components.assets.own import report_asset
+from mlops_dagster.components.checks.validation import pages_of_hours
 from mlops_dagster.components.keys import key_of
-from mlops_dagster.components.partitions import CADENCE, MODEL, STAGE, due_every, hourly, span, starts_of
+from mlops_dagster.components.partitions import HOURLY, starts_of
 from mlops_dagster.components.platform import Platform
 from mlops_dagster.components.policies import publish_policies
 from mlops_dagster.components.views.links import log_of
 from mlops_dagster.components.views.reports import not_the_newest
-from mlops_dagster.components.views.tables import in_order, table
-from mlops_dagster.loop.findings import outcome_of
-from mlops_dagster.loop.judge_hours import ValidatedHours, validate_hours
+from mlops_dagster.components.views.tables import shown
+from mlops_dagster.loop.judge_hours import validate_hours
+from mlops_dagster.loop.shown.entries import Table
+from mlops_dagster.loop.shown.hours import validation_entries, validation_summary
 from mlops_dagster.loop.spec import ModelSpec
 
 
@@ -25,17 +24,13 @@ def prediction_batch_asset(spec: ModelSpec) -> dg.AssetsDefinition:
         description="Great Expectations, hour by hour: a bad hour is quarantined with its rows and named here.",
     )
 
-    @dg.asset(
-        key=key_of(spec, "prediction_batch"),
+    @report_asset(
+        spec,
+        "prediction_batch",
+        "serving",
+        HOURLY,
         deps=[key_of(spec, "deployment")],
-        group_name=spec.prefix,
         kinds={"deltalake", "greatexpectations"},
-        owners=list(spec.owners),
-        tags={CADENCE: "hourly_monitoring", STAGE: "serving"},
-        metadata={MODEL: spec.model},
-        partitions_def=hourly(),
-        freshness_policy=due_every(timedelta(hours=1)),
-        backfill_policy=dg.BackfillPolicy.single_run(),
         check_specs=[suite_passes],
         description="The predictions of an hour, and the requests that a hold refused, from the log. "
         "`drift_report` follows.",
@@ -48,8 +43,8 @@ def prediction_batch_asset(spec: ModelSpec) -> dg.AssetsDefinition:
         pages = pages_of_hours(context, stores, spec, validated.results)
         overtaken = not_the_newest(context, stores, spec, list(hours)[-1])
         for key, start in hours.items():
-            told = {**metadata_of(validated.of(start)), **pages.get(start, {}), "log": log_of(stores, spec)}
-            context.add_asset_metadata({**overtaken, **in_order(told)}, partition_key=key)
+            entries = {**validation_entries(validated.of(start)), **pages.get(start, {}), "log": log_of(stores, spec)}
+            context.add_asset_metadata({**overtaken, **shown(entries)}, partition_key=key)
         bad = [key for key, start in hours.items() if validated.of(start).failures]
         blind = [key for key, start in hours.items() if validated.of(start).errors]
         return dg.MaterializeResult(
@@ -58,31 +53,16 @@ def prediction_batch_asset(spec: ModelSpec) -> dg.AssetsDefinition:
                     check_name=suite_passes.name,
                     passed=not bad and not blind,
                     severity=dg.AssetCheckSeverity.WARN,
-                    description=_summary(validated, list(hours)),
-                    metadata={
-                        "rows": sum(hour.rows for hour in validated.results.values()),
-                        "quarantined_hours": table([{"hour": key} for key in reversed(bad)]),
-                        "hours_with_errors": table([{"hour": key} for key in reversed(blind)]),
-                    },
+                    description=validation_summary(validated, list(hours)),
+                    metadata=shown(
+                        {
+                            "rows": sum(hour.rows for hour in validated.results.values()),
+                            "quarantined_hours": Table.of("hour", bad[::-1]),
+                            "hours_with_errors": Table.of("hour", blind[::-1]),
+                        }
+                    ),
                 )
             ]
         )
 
     return prediction_batch
-
-
-def _summary(validated: ValidatedHours, hours: Sequence[str]) -> str:
-    """Return why the check passed or failed: the newest hour that did not pass, its failures, and the action taken."""
-    found = validated.results
-    bad = sorted(hour for hour, result in found.items() if result.failures or result.errors)
-    if not bad:
-        if len(hours) == 1:
-            return f"{hours[0]}: {''.join(map(outcome_of, found.values())) or 'no rows'}"
-        return f"{span(hours)}: {len(found)} of {len(hours)} hours had rows, and all of them passed"
-    last = found[bad[-1]]
-    rows = sum(found[hour].rows for hour in bad if found[hour].failures)
-    place = f"{rows:,} rows quarantined at {validated.quarantine}" if rows else "nothing was set aside"
-    return (
-        f"{span(hours)}: {len(bad)} of {len(hours)} hours did not pass, the last of {bad[-1]:%Y-%m-%d %H:%M} UTC: "
-        f"{outcome_of(last)}; {'; '.join(filter(None, [place, validated.action]))}"
-    )

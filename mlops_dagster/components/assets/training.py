@@ -1,22 +1,22 @@
 """Training: training_set -> candidate -> model_card -> registered_version, in one run."""
 
-from collections.abc import Iterable
-
 import dagster as dg
 
+from mlops_dagster.components.assets.own import model_asset
 from mlops_dagster.components.assets.registered_version import registered_version_asset
 from mlops_dagster.components.checks.gates import gates_check
-from mlops_dagster.components.checks.validation import data_docs, found_in
+from mlops_dagster.components.checks.validation import data_docs
 from mlops_dagster.components.jobs.own import OwnJob
 from mlops_dagster.components.keys import key_of
-from mlops_dagster.components.partitions import STAGE
 from mlops_dagster.components.platform import AsOf, Platform
 from mlops_dagster.components.policies import publish_policies
 from mlops_dagster.components.sensors.retraining_failures import check_failed, retraining_tags, tried_again
 from mlops_dagster.components.sensors.training_runs import retrain_job
 from mlops_dagster.components.views.links import back_to
-from mlops_dagster.components.views.tables import in_order, numbers_of, table
+from mlops_dagster.components.views.tables import shown
 from mlops_dagster.loop.findings import outcome_of
+from mlops_dagster.loop.shown.hours import found_in
+from mlops_dagster.loop.shown.training import candidate_entries, card_entries, training_set_entries
 from mlops_dagster.loop.spec import ModelSpec
 from mlops_dagster.loop.train import card_of, fit, read_and_validate, tell_retraining
 from mlops_dagster.registry import PAIRED, ModelCard
@@ -52,12 +52,11 @@ TRAINING_ASSETS = ("training_set", "candidate", "model_card", "registered_versio
 
 
 def _training_set(spec: ModelSpec) -> dg.AssetsDefinition:
-    @dg.asset(
-        key=key_of(spec, "training_set"),
-        group_name=spec.prefix,
-        tags={STAGE: "training"},
+    @model_asset(
+        spec,
+        "training_set",
+        "training",
         kinds={"pandas"},
-        owners=list(spec.owners),
         pool=f"{spec.prefix}_training",
         description=f"Labelled rows of the last {spec.training.window_days} days; `candidate` is fitted on them.",
     )
@@ -77,30 +76,9 @@ def _training_set(spec: ModelSpec) -> dg.AssetsDefinition:
                 reason=config.reason,
                 numbers=config.numbers,
             )
-        # A set without labels fails its suite, and the suite's failure names the missing column.
-        shares = dict(rows.frame["label"].value_counts(normalize=True)) if "label" in rows.frame else {}
-        return dg.MaterializeResult(
-            value=rows,
-            metadata=in_order(
-                {
-                    "trigger": config.trigger,
-                    "reason": config.reason,
-                    "as_of": rows.as_of.isoformat(),
-                    "window": f"{spec.training.window_days} days",
-                    "validation": outcome_of(found),
-                    **numbers_of(config.numbers),
-                    "classes": table([{"class": str(label), "share": share} for label, share in shares.items()]),
-                    "rows": len(rows.frame),
-                    **data_docs(
-                        context,
-                        stores,
-                        f"{spec.model}/training_set/{rows.as_of:%Y-%m-%dT%H}",
-                        found,
-                        source=back_to(stores, spec, "training_set"),
-                    ),
-                }
-            ),
-        )
+        name, source = f"{spec.model}/training_set/{rows.as_of:%Y-%m-%dT%H}", back_to(stores, spec, "training_set")
+        page = data_docs(context, stores, name, found, source=source)
+        return dg.MaterializeResult(value=rows, metadata=shown({**training_set_entries(spec, rows, found), **page}))
 
     return training_set
 
@@ -124,20 +102,19 @@ def _suite_passes(spec: ModelSpec) -> dg.AssetChecksDefinition:
             description=f"{outcome_of(found)}; no version is trained on these {found.rows:,} rows"
             if not found.passed
             else f"{found.rows:,} rows met all {found.expectations} expectations",
-            metadata={**found_in(found), "expectations": found.expectations, "suite": found.suite},
+            metadata=shown({**found_in(found), "expectations": found.expectations, "suite": found.suite}),
         )
 
     return suite_passes
 
 
 def _candidate(spec: ModelSpec) -> dg.AssetsDefinition:
-    @dg.asset(
-        key=key_of(spec, "candidate"),
+    @model_asset(
+        spec,
+        "candidate",
+        "training",
         ins={"training_set": dg.AssetIn(key=key_of(spec, "training_set"))},
-        group_name=spec.prefix,
-        tags={STAGE: "training"},
         kinds={"scikitlearn"},
-        owners=list(spec.owners),
         description=(
             f"Fitted without the last {spec.training.evaluation_days} days, judged on them, then refitted on all rows; "
             "`model_card` and `registered_version` come from it."
@@ -151,62 +128,28 @@ def _candidate(spec: ModelSpec) -> dg.AssetsDefinition:
             effect = found.baseline.design_effects.get(PAIRED)
             for doubt in (*found.unjudged, *([found.shared_days] if found.shared_days and effect is None else [])):
                 context.log.warning("%s", doubt)
-        return dg.MaterializeResult(
-            value=found,
-            metadata=in_order(
-                {
-                    "evaluation": f"micro-F1 {found.metrics['micro_f1']:.4f} on {found.evaluation[0].rows:,} rows; "
-                    f"the gate asks for {spec.gates.min_micro_f1:g}",
-                    "beside_champion": found.shared_days or "There is no champion yet to be compared with.",
-                    **({"unjudged": table([{"doubt": doubt} for doubt in found.unjudged])} if found.unjudged else {}),
-                    **{name: round(value, 4) for name, value in found.metrics.items()},
-                    "evaluated_rows": found.evaluation[0].rows,
-                    **({} if effect is None else {"rows_per_observation": round(effect.of_many_blocks, 2)}),
-                    "card": dg.MetadataValue.asset(key_of(spec, "model_card")),
-                    "digest": found.digest,
-                }
-            ),
-        )
+        link = {"card": dg.MetadataValue.asset(key_of(spec, "model_card"))}
+        return dg.MaterializeResult(value=found, metadata=shown({**candidate_entries(spec, found), **link}))
 
     return candidate
 
 
-def _listed(what: str, lines: Iterable[str]) -> dg.MetadataValue:
-    """Return a table of sentences, one below the other."""
-    return table([{what: line} for line in lines])
-
-
 def _model_card(spec: ModelSpec) -> dg.AssetsDefinition:
-    @dg.asset(
-        key=key_of(spec, "model_card"),
+    @model_asset(
+        spec,
+        "model_card",
+        "training",
         ins={
             "training_set": dg.AssetIn(key=key_of(spec, "training_set")),
             "candidate": dg.AssetIn(key=key_of(spec, "candidate")),
         },
-        group_name=spec.prefix,
-        tags={STAGE: "training"},
         kinds={"markdown"},
-        owners=list(spec.owners),
         description="The candidate's training data and its validation, its quality in each slice, its intended use "
         "and failure modes. A complete card is required for production.",
     )
     def model_card(training_set: TrainingSet, candidate: Candidate) -> dg.MaterializeResult[ModelCard]:
         card = card_of(spec, training_set, candidate)
-        return dg.MaterializeResult(
-            value=card,
-            metadata={
-                "state": f"incomplete: {', '.join(card.missing())}" if card.missing() else "complete",
-                "card": dg.MetadataValue.md(card.to_markdown()),
-                "intended_use": card.intended_use,
-                "failure_modes": _listed("failure mode", card.failure_modes),
-                "can_prove": _listed(
-                    "what the daily checks can prove", () if card.provable is None else card.provable.lines
-                ),
-                **({"regimes": _listed("regime", card.regimes)} if card.regimes else {}),
-                "fairness_gaps": table([{"attribute": audit.attribute, **audit.gaps} for audit in card.fairness]),
-                "micro_f1_interval": " to ".join(f"{end:.4f}" for end in candidate.evaluation[0].intervals["micro_f1"]),
-                "version": dg.MetadataValue.asset(key_of(spec, "registered_version")),
-            },
-        )
+        link = {"version": dg.MetadataValue.asset(key_of(spec, "registered_version"))}
+        return dg.MaterializeResult(value=card, metadata=shown({**card_entries(card, candidate), **link}))
 
     return model_card

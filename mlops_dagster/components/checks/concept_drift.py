@@ -1,11 +1,11 @@
-"""Concept drift as Dagster shows it: the check on the daily report, and the report's numbers and tables."""
-
-from datetime import datetime
+"""Concept drift as Dagster shows it: the check on the daily report."""
 
 import dagster as dg
 
 from mlops_dagster.components.keys import key_of
-from mlops_dagster.components.views.tables import Metadata, for_programs, table
+from mlops_dagster.components.views.tables import shown
+from mlops_dagster.loop.shown.champion import concept_in_words
+from mlops_dagster.loop.shown.entries import Entries, finite
 from mlops_dagster.loop.spec import ModelSpec
 from mlops_dagster.monitoring import ConceptReport, ConceptVerdict
 
@@ -24,36 +24,6 @@ def concept_check_spec(spec: ModelSpec) -> dg.AssetCheckSpec:
     )
 
 
-def concept_metadata(report: ConceptReport | None, until: datetime) -> Metadata:
-    """Return the report's numbers, and its tables for people."""
-    if report is None:
-        return {}
-    return {
-        **_in_words(report),
-        **_tables(report),
-        **for_programs({**report.metadata(), "concept_until": until.isoformat()}),
-    }
-
-
-def _in_words(report: ConceptReport) -> Metadata:
-    return {
-        "concept_drift": f"{_plain(report.verdict)}: {report.reason}",
-        "accuracy_collapse": f"{_plain(report.collapse.verdict)}: {report.collapse.reason}",
-    }
-
-
-def _tables(report: ConceptReport) -> Metadata:
-    """Return the table of slices and, if there are some, of drifted features with the loss that came with each."""
-    features = report.feature_table()
-    return {"slices_against_evaluation": table(report.table())} | (
-        {"drifted_features": table(features)} if features else {}
-    )
-
-
-def _plain(verdict: str) -> str:
-    return verdict.replace("_", " ")
-
-
 def concept_check(report: ConceptReport | None, then: str) -> dg.AssetCheckResult:
     """Return the check's result, with the action taken on a loss; an inconclusive check passes and says so."""
     if report is None:
@@ -64,13 +34,13 @@ def concept_check(report: ConceptReport | None, then: str) -> dg.AssetCheckResul
             metadata={"concept": "inconclusive"},
         )
     collapsed = report.verdict is ConceptVerdict.COLLAPSED
-    shown: Metadata = {"concept": report.verdict.value, **_in_words(report), **_tables(report)}
+    entries: Entries = {"concept": report.verdict.value, **concept_in_words(report)}
     if report.slices:
-        shown |= {"e_value": min(report.slices[0].e_value, 1e300), "wrong_rate": report.slices[0].rate or 0.0}
+        entries |= {"e_value": finite(report.slices[0].e_value), "wrong_rate": report.slices[0].rate or 0.0}
     return dg.AssetCheckResult(
         check_name=CHECK,
         passed=not report.worse,
         severity=dg.AssetCheckSeverity.ERROR if collapsed else dg.AssetCheckSeverity.WARN,
         description="; ".join(filter(None, [f"{report.champion}: {report.reason}", then if report.worse else ""])),
-        metadata=shown,
+        metadata=shown(entries),
     )

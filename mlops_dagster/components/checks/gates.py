@@ -6,8 +6,9 @@ import dagster as dg
 
 from mlops_dagster.components.keys import key_of
 from mlops_dagster.components.platform import Platform
-from mlops_dagster.components.views.tables import table
+from mlops_dagster.components.views.tables import shown
 from mlops_dagster.errors import ApprovalError, RefusedError
+from mlops_dagster.loop.shown.entries import Table
 from mlops_dagster.loop.spec import ModelSpec
 from mlops_dagster.registry import ModelVersion
 
@@ -44,8 +45,10 @@ def gates_evaluation(spec: ModelSpec, version: ModelVersion, closed: Sequence[Re
         passed=all(isinstance(gate, ApprovalError) for gate in closed),
         severity=dg.AssetCheckSeverity.ERROR,
         description="; ".join(gate.told for gate in closed) or f"{version.version} passes every gate",
-        metadata={
-            "version": version.version,
-            "closed": table([{"gate": gate.code, "why it is closed": gate.told} for gate in closed]),
-        },
+        metadata=shown(
+            {
+                "version": version.version,
+                "closed": Table([{"gate": gate.code, "why it is closed": gate.told} for gate in closed]),
+            }
+        ),
     )

@@ -1,10 +1,11 @@
-"""The macro-F1 floor as Dagster shows it: the check on the daily report, and the report's numbers."""
+"""The macro-F1 floor as Dagster shows it: the check on the daily report."""
 
 import dagster as dg
 
 from mlops_dagster.components.keys import key_of
-from mlops_dagster.components.views.tables import Metadata
+from mlops_dagster.components.views.tables import shown
 from mlops_dagster.loop.apply_floor import floor_action
+from mlops_dagster.loop.shown.champion import floor_entries
 from mlops_dagster.loop.spec import ModelSpec
 from mlops_dagster.rollout.floor.floor import under_floor
 from mlops_dagster.rollout.floor.look import FloorLook
@@ -37,47 +38,10 @@ def macro_f1_check(spec: ModelSpec, look: FloorLook | None) -> dg.AssetCheckResu
         passed=not look.decision.under_alert,
         severity=dg.AssetCheckSeverity.ERROR if below else dg.AssetCheckSeverity.WARN,
         description="; ".join(filter(None, [f"{look.champion}: {look.decision.reason}", floor_action(look)])),
-        metadata={**floor_metadata(spec, look), "macro_f1_limits": _limits_in_words(spec)},
+        metadata=shown({**floor_entries(spec, look), "macro_f1_limits": _limits_in_words(spec)}),
     )
 
 
 def _limits_in_words(spec: ModelSpec) -> str:
     limits = spec.performance  # a check hides JSON behind a click
     return f"alert under {limits.alert:g}, floor {limits.floor:g}, by {limits.min_labels:g} labels or more"
-
-
-def floor_in_words(look: FloorLook | None) -> Metadata:
-    """Return the decision about the macro-F1 floor as a sentence for the report; empty without a champion."""
-    if look is None:
-        return {}
-    return {"macro_f1_floor": f"{look.decision.outcome.value.replace('_', ' ')}: {look.decision.reason}"}
-
-
-def floor_metadata(spec: ModelSpec, look: FloorLook | None) -> Metadata:
-    """Return macro-F1, its limits and the action to take, for report and check."""
-    if look is None:
-        return {}
-    found, interval = look.macro_f1, look.macro_f1.interval
-    shown: Metadata = {
-        "floor": look.decision.outcome.value,
-        "floor_reason": look.decision.reason,
-        "floor_champion": look.champion,
-        "floor_to": look.decision.to,
-        "floor_until": look.until.isoformat(),
-        "floor_days": ", ".join(day.isoformat() for day in look.days),
-        "macro_f1_rows": found.rows,
-        "macro_f1_limits": dg.MetadataValue.json(
-            {
-                "min_labels": spec.performance.min_labels,
-                "alert": spec.performance.alert,
-                "floor": spec.performance.floor,
-            }
-        ),
-    }
-    if found.value is not None:
-        shown["macro_f1"] = round(found.value, 4)
-    if interval is not None:
-        shown |= {"macro_f1_low": round(interval[0], 4), "macro_f1_high": round(interval[1], 4)}
-    if look.previous is not None:
-        shown["floor_comparison"] = dg.MetadataValue.md(look.previous.to_markdown())
-    return shown

@@ -1,4 +1,4 @@
-"""The link to a validation's page in the metadata of the validated asset."""
+"""The pages of validations, and the links to them."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -6,13 +6,10 @@ from datetime import datetime
 import dagster as dg
 
 from mlops_dagster.components.views.links import back_to, link_of
-from mlops_dagster.components.views.tables import Metadata, table
 from mlops_dagster.errors import told
-from mlops_dagster.loop.findings import outcome_of
 from mlops_dagster.loop.spec import ModelSpec
 from mlops_dagster.monitoring import ValidationResult
 from mlops_dagster.monitoring.pages.data_docs import publish
-from mlops_dagster.registry import Validation
 from mlops_dagster.stores import Stores
 
 
@@ -37,18 +34,6 @@ def data_docs(
     if link is None:
         return {}
     return {"data_docs": link_of(link)}
-
-
-def metadata_of(found: ValidationResult) -> Metadata:
-    """Return the verdict, its reason, tables of all that was found, and the number of rows."""
-    return {"validation": found.verdict, "reason": outcome_of(found), **found_in(found)}
-
-
-def found_in(found: ValidationResult | Validation) -> Metadata:
-    """Return a table of the failures, of the doubts and of the errors, where there are some, and the number of rows."""
-    lists = {"failures": found.failures, "doubts": found.doubts, "errors": found.errors}
-    tables = {name: table([{name: each} for each in told]) for name, told in lists.items() if told}
-    return {**tables, "rows": found.rows}
 
 
 def pages_of_hours(

@@ -11,7 +11,7 @@ import dagster as dg
 from mlops_dagster.components.compat import UnresolvedAssetJobDefinition
 from mlops_dagster.components.jobs.backfill_planner import Reported, catch_up
 from mlops_dagster.components.keys import REPORTS, key_of
-from mlops_dagster.components.partitions import CADENCE, MODEL, daily, hourly, weekly
+from mlops_dagster.components.partitions import CADENCE, DAILY, HOURLY, MODEL, WEEKLY, Cadence, daily
 from mlops_dagster.components.platform import Platform
 from mlops_dagster.dagster_pages import prefix_of
 from mlops_dagster.loop.days_of_answers import changed_days
@@ -33,41 +33,30 @@ def reports_defs(specs: Sequence[ModelSpec]) -> dg.Definitions:
 
     return dg.Definitions.merge(
         _reports(
-            "hourly_monitoring",
-            hourly(),
-            "5 * * * *",
+            HOURLY,
             "The rows that every model served in an hour, validated, and their drift. Ranges of hours are one run.",
         ),
         _reports(
-            "daily_performance",
-            daily(),
-            "0 12 * * *",  # noon: by then the labels of the previous day are known
+            DAILY,
             "Accuracy, F1, latency and errors of every version of every model, by day. Ranges of days are one run.",
             changed,
         ),
         _reports(
-            "weekly_label_drift",
-            weekly(),
-            "0 13 * * 1",
+            WEEKLY,
             "Chi-squared of a week's labels against the baseline, for every model. Ranges of weeks are one run.",
         ),
     )
 
 
-def _reports(
-    name: str,
-    partitions: dg.TimeWindowPartitionsDefinition,
-    cron: str,
-    description: str,
-    changed: Changed | None = None,
-) -> dg.Definitions:
-    """Define a job over all assets that have the job's name as their cadence, and its schedule, which catches up."""
+def _reports(cadence: Cadence, description: str, changed: Changed | None = None) -> dg.Definitions:
+    """Define a job over all assets of a cadence, and its schedule, which catches up."""
+    name, partitions = cadence.job, cadence.partitions()
     job: UnresolvedAssetJobDefinition = dg.define_asset_job(
         name, selection=dg.AssetSelection.tag(CADENCE, name), description=description
     )
 
     @dg.schedule(
-        cron,
+        cadence.cron,
         name=f"{name}_schedule",
         job_name=name,
         execution_timezone="UTC",
