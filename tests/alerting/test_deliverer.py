@@ -20,7 +20,7 @@ from mlops_dagster.alerting.delivery.entry import Entry, State
 from mlops_dagster.alerting.rule import Notice
 from mlops_dagster.errors import ChannelRefusedError, InvalidPolicyError, TryLaterError
 from tests.support.channels.pagerduty import KEY
-from tests.support.channels.stub import Asked, Reply, on_loopback
+from tests.support.channels.stub import Asked, Killed, Reply, on_loopback
 from tests.support.channels.world import CHANNELS, START, World, world_on
 
 BROKEN = "mlops:test:*:channel_broken:oncall"
@@ -183,6 +183,34 @@ def test_an_entry_that_cannot_be_read_holds_up_no_other(world: World) -> None:
         connection.execute("UPDATE outbox SET message = '{}' WHERE key LIKE '%:a'")
     world.deliver()
     assert set(world.pager.open) == {key("b")}
+
+
+def test_the_end_of_what_may_have_arrived_is_told(world: World) -> None:
+    answers = ["cut_after"]
+    world.network.fault = lambda asked: answers.pop() if answers else None
+    page(world)
+    world.delivery.deliver("oncall")
+    assert len(world.pager.open) == 1, "though its answer was lost"
+    end(world)
+    world.later(seconds=3)
+    world.delivery.deliver("oncall")
+    assert (list(world.pager.open), len(world.pager.incidents)) == ([], 1)
+
+
+def test_an_issue_whose_answer_was_lost_is_found_again(world: World) -> None:
+    answers = ["cut_after", "kill_after"]
+    world.network.fault = lambda asked: answers.pop() if answers and asked.method == "POST" else None
+    page(world, severity=Severity.WARNING)
+    with pytest.raises(Killed):
+        world.delivery.deliver("tickets")
+    world.later(seconds=61)
+    world.alerts.acknowledge(world.alerts.list()[0].id, "I look")
+    for _ in range(2):
+        world.delivery.deliver("tickets")
+        world.later(seconds=3)
+    (issue,) = world.github.issues
+    assert len(issue.comments) == 1
+    assert not answers
 
 
 def test_a_ticket_tells_in_one_line_of_what_was_over_before(world: World) -> None:
