@@ -6,7 +6,7 @@ import json
 import math
 import re
 import types
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -68,7 +68,7 @@ def shaped(annotation: object, number: object, *kinds: type) -> Iterator[object]
         for place, each in enumerate(inner):
             for value in shaped(each, number, *kinds):
                 yield [value] if inner[-1] is ... else [value if k == place else 0 for k in range(len(inner))]
-    elif origin is dict:
+    elif origin in (dict, Mapping):
         yield from ({"a": value} for value in shaped(inner[1], number, *kinds))
     else:
         assert origin in (None, Literal), f"teach this test {annotation!r}"

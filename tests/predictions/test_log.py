@@ -54,6 +54,7 @@ def test_every_column_comes_back(spool, log, record, march):
         "received_at": march + days(5000),
         "status": "ok",
         "error": None,
+        "code": None,
         "prediction": "late",
         "score": 0.75,
         "latency_ms": 5.0,

@@ -40,6 +40,7 @@ def test_what_was_appended_is_there_after_reopening(tmp_path, record):
         "received_at": (1362096000 + 5000 * 86400) * 1_000_000,
         "status": "ok",
         "error": None,
+        "code": None,
         "features": {"hour": 6.0, "carrier": None},
         "prediction": "late",
         "score": 0.75,

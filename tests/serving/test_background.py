@@ -20,6 +20,9 @@ class Counted(Telemetry):
     def __init__(self) -> None:
         self.failures: Counter[str] = Counter()
 
+    def begin_task(self, task: str) -> None:
+        self.failures[task] = 0
+
     def failed(self, task: str) -> None:
         self.failures[task] += 1
 

@@ -74,13 +74,13 @@ def test_a_batch_with_a_label_that_is_no_class_is_refused_whole_and_by_name(serv
     assert "9000 of 9000 labels are not classes of 'judged': '0', '1', '2'," in refusal["error"]
     assert "'9' and 4 more; its classes are" in refusal["error"]
     assert told(server, "labels_refused_total", model=MODEL) == 9_007
-    assert told(server, "labels_total", model=MODEL, outcome="first") is None
+    assert told(server, "labels_total", model=MODEL, outcome="first") == 0
 
     server.flush()
     only = {"accepted": 1, "corrections": 0, "pending": 0, "unknown": []}
     assert feedback(server, ("p0", "on_time")) == (200, only), "the first"
     assert told(server, "labelled_total", model=MODEL, version="1.0.0", role="champion", label="on_time",
-                correct="false") == 1  # fmt: skip
+                prediction="late", correct="false") == 1  # fmt: skip
 
 
 def test_one_id_for_all_requests_is_counted_and_has_one_label(server: Server, models: Models) -> None:

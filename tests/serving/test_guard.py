@@ -37,12 +37,12 @@ def ask(server: Server, model: str, path: str = "", **changes: list[Any]) -> htt
 
 
 def counted(server: Server, model: str) -> dict[tuple[str, str], float]:
-    """Rows that were found to be unlike the training data, by feature and reason."""
+    """Rows that were found to be unlike the training data, by feature and reason; only reasons that occurred."""
     found = parsed(server.client.get("/metrics").text)
     return {
         (labels["feature"], labels["reason"]): value
         for (name, pairs), value in found.items()
-        if name == "mlops_unlike_training_total" and (labels := dict(pairs))["model"] == model
+        if name == "mlops_unlike_training_total" and (labels := dict(pairs))["model"] == model and value
     }
 
 

@@ -74,7 +74,7 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     if collection_path.suffix != ".py" or not collection_path.is_file():
         return None
     if not collection_path.is_relative_to(config.rootpath / "tests"):
-        # Without an example there is nothing but to import it. Packages come first: pytest would import their modules twice.
+        # One without an example would only be imported. Packages come first, else pytest imports their modules twice.
         return True if collection_path.name != "__init__.py" and ">>>" not in collection_path.read_text() else None
     return True if config.option.fast and _needs_of_file(collection_path) else None
 

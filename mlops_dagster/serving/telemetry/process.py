@@ -7,7 +7,7 @@ import threading
 import time
 from pathlib import Path
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, values
+from prometheus_client import CollectorRegistry, Counter, Gauge, mmap_dict, values
 from prometheus_client.multiprocess import mark_process_dead
 
 from mlops_dagster import __version__
@@ -16,6 +16,8 @@ from mlops_dagster.serving.telemetry.limits import cpu_limit, memory_limit
 
 _STATM = Path("/proc/self/statm")
 _FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+_FILE_BYTES = 1 << 22
+"""The size of a new file of metrics, some 30,000 series: one that cannot grow on a full disk breaks every request."""
 
 
 def process_name(name: str | None) -> str:
@@ -31,6 +33,7 @@ def share_files(process: str) -> Path | None:
     """
     if not values.ValueClass._multiprocess:
         return None
+    mmap_dict._INITIAL_MMAP_SIZE = _FILE_BYTES
     values.ValueClass = values.MultiProcessValue(lambda: process)  # type: ignore[no-untyped-call]  # it has no annotations
     return Path(os.environ[_FOLDER])
 
