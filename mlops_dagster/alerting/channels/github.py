@@ -92,7 +92,11 @@ class GitHub:
         self._change(issue, {"state": "closed", "state_reason": "completed"})
 
     def _change(self, issue: int, change: Mapping[str, str]) -> None:
-        self._call("PATCH", f"{self._address}/issues/{issue}", change)
+        try:
+            self._call("PATCH", f"{self._address}/issues/{issue}", change)
+        except TryLaterError as error:
+            error.taken = True  # the text that comes before each change has arrived
+            raise
 
     def _find(self, address: str, message: Message, query: Mapping[str, str]) -> Mapping[str, Any] | None:
         """Return the issue or comment that has the mark of the message; None if an earlier try left none."""
