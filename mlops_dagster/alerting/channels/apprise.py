@@ -76,6 +76,7 @@ def _open(name: str, url: str) -> "Apprise":
     logging.getLogger("urllib3").setLevel(logging.WARNING)
     logger = logging.getLogger("apprise")
     logger.propagate = False
+    logger.addFilter(_holds_no_address)  # also where a logging configuration lets it propagate again
     if not logger.handlers:
         logger.addHandler(logging.NullHandler())
     service = Apprise(asset=AppriseAsset(app_id="mlops_dagster", async_mode=False, http_redirects=False))
@@ -85,6 +86,10 @@ def _open(name: str, url: str) -> "Apprise":
             "says, such as slack://TokenA/TokenB/TokenC for Slack"
         )
     return service
+
+
+def _holds_no_address(record: logging.LogRecord) -> bool:
+    return record.levelno >= logging.WARNING
 
 
 def _short(reasons: Sequence[str]) -> str:

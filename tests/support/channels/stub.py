@@ -107,7 +107,11 @@ def on_loopback(server: Server, faults: random.Random | None = None) -> Iterator
         def _serve(self) -> None:
             path, _, query = self.path.partition("?")
             pairs = dict(httpx.QueryParams(query))
-            body = self.rfile.read(int(self.headers.get("content-length", 0)))
+            size = int(self.headers.get("content-length", 0 if self.command == "GET" else -1))
+            body = self.rfile.read(max(size, 0))
+            if len(body) != size:  # the sender was killed in the middle of its request
+                self.close_connection = True
+                return
             headers = {name.lower(): text for name, text in self.headers.items()}
             asked = Asked(self.command, path, pairs, headers, body)
             with lock:
