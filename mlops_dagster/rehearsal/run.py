@@ -67,7 +67,7 @@ def rehearse(scenario: Scenario, home: Path = DEFAULT_HOME) -> Summary:
             warnings.simplefilter("ignore", dg.BetaWarning)  # the beta features in use are noted where they are used
             daemon = Daemon(_definitions(plan.spec), instance, clock, display.run, found.location)
         stores, team = (
-            Stores(Settings(), ReplayedClock(plan.until)),
+            Stores(Settings(), clock, actor="dagster"),
             Team(Settings(), plan.spec, load_trainer(spec.trainer)),
         )
         timeline = Timeline(plan, clock, daemon, team, stores, display.hour)
@@ -81,6 +81,7 @@ def rehearse(scenario: Scenario, home: Path = DEFAULT_HOME) -> Summary:
         display.traffic(len(traffic))
         with data_plane(home) as address, Client(*address) as client:
             timeline.play(traffic, ServingStage(plan.model, client, stores.registry))
+        clock.advance_to(plan.until)  # the summary is as of the end
         summary = read_summary(
             plan,
             stores,
