@@ -81,9 +81,9 @@ class LatencyLimits(Levels):
 
 
 class DebtLimits(Levels):
-    """Limits of the age of the answers that wait for a label: the median, as a multiple of the model's usual one."""
+    """Limits of the time for which no labels come for answers that wait, as a multiple of the model's usual time."""
 
-    warning: float = Field(default=2.0, gt=1, description="multiple of the usual age over which a warning opens")
+    warning: float = Field(default=2.0, gt=1, description="multiple of the usual time over which a warning opens")
     critical: float | None = Field(default=4.0, gt=1, description="multiple over which it is critical")
     for_minutes: float = Field(default=60, ge=0, le=10_080, description="over the limit for so long")
 

@@ -299,7 +299,7 @@ def test_labels_that_are_later_than_usual_are_told(world: World) -> None:
     for _ in range(16):
         world.pass_time(6 * HOUR)
     alert = opened(world, Rule.LABEL_DEBT)
-    assert "the answers that wait for a label are" in alert.summary
+    assert "no labels come for" in alert.summary
     world.label(wrong=0.0)
     world.pass_time(HOUR)
     world.pass_time(2 * HOUR)

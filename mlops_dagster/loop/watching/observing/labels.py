@@ -1,6 +1,7 @@
 """Observations of labels: wrong answers in the order in which their labels come, and labels that do not come."""
 
-from datetime import datetime, timedelta
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from statistics import median
 from typing import Final
 
@@ -10,7 +11,7 @@ from mlops_dagster.loop.watching.fleet import HOUR
 from mlops_dagster.loop.watching.increments import Count, day_of, increment
 from mlops_dagster.loop.watching.subject import Subject
 from mlops_dagster.monitoring.policy import wrong_answers
-from mlops_dagster.predictions import EventCounts, LabelDebt
+from mlops_dagster.predictions import EventCounts
 from mlops_dagster.registry.cards import OVERALL
 
 _DAY: Final = timedelta(days=1)
@@ -20,7 +21,7 @@ _RECENT: Final = timedelta(days=2)
 """Labels of older predictions are looked at once an hour."""
 
 _KNOWN_DAYS: Final = 7
-"""The days after which the usual age of the debt is known."""
+"""The days after which the usual time is known."""
 _LEAST_WAITING: Final = 20
 
 
@@ -55,23 +56,44 @@ def _rows_per_observation(subject: Subject, by_day: dict[datetime, EventCounts])
 
 
 def debt(subject: Subject, watch: Watch) -> Observation | None:
-    """Return the median age of answers that wait for a label, as a multiple of the usual age; None without labels.
+    """Return how long labels have not come for answers that wait, as a multiple of the usual time; None without labels.
 
-    The usual age is the median of one age a day, over 30 days; days on which the alert is open do not count.
+    The usual time is the median of the longest of each day, over 30 days; days that end with an alert do not count.
     """
     by_hour = subject.stores.rollups.series(subject.model, subject.now - _REACH, subject.now, HOUR)
     if not any(each.labelled for each in by_hour.values()):
         return None
-    found = LabelDebt.of([(at, each.rows - each.failed_rows, each.unlabelled) for at, each in by_hour.items()])
-    waits = found.median_at is not None and found.awaiting >= _LEAST_WAITING
-    age = (subject.now - found.median_at) / HOUR if waits and found.median_at is not None else 0.0
-    today = float(day_of(subject.now).timestamp())
-    last, *ages = watch.kept or (0.0,)
-    usual = median(ages) if len(ages) >= _KNOWN_DAYS else None
-    if last < today and watch.severity is None:
-        last, ages = today, [*ages, age][-30:]
-    kept = (last, *ages)
-    if usual is None:
-        return Seen(None, 0.0, found.awaiting, said=f"the usual age is known after {_KNOWN_DAYS} days", kept=kept)
-    said = f"the answers that wait for a label are {age:.0f} h old in the median, usually {usual:.0f} h"
-    return Seen(None, age / max(usual, 1.0), found.awaiting, said=said, kept=kept)
+    since, waiting = _standing(by_hour)
+    age = 0.0 if since is None or waiting < _LEAST_WAITING else (subject.now - since) / HOUR
+    today = day_of(subject.now).timestamp()
+    day, longest, *ages = watch.kept or (today, 0.0)
+    if day < today:
+        if watch.severity is None:
+            ages = [*ages, longest][-30:]
+        longest = 0.0
+    kept = (today, max(longest, age), *ages)
+    if len(ages) < _KNOWN_DAYS:
+        return Seen(None, 0.0, waiting, said=f"the usual time is known after {_KNOWN_DAYS} days", kept=kept)
+    usual = median(ages)
+    said = f"no labels come for {waiting} answers since {age:.0f} h, usually {usual:.0f} h at most"
+    return Seen(None, age / max(usual, 1.0), waiting, said=said, kept=kept)
+
+
+def _standing(by_hour: Mapping[datetime, EventCounts]) -> tuple[datetime | None, int]:
+    """Return the first hour of answers that wait after the newest hour whose labels have come, and their number.
+
+    The labels of an hour have come if half as many of its answers have one as of all: some never get one.
+
+    >>> at = [datetime(2026, 1, 1, hour, tzinfo=UTC) for hour in range(3)]
+    >>> labelled = {each: EventCounts(rows=100, labelled=70) for each in at[:2]}
+    >>> _standing(labelled)  # a night without answers: the 60 without a label get none any more
+    (None, 0)
+    >>> since, waiting = _standing({**labelled, at[2]: EventCounts(rows=50)})
+    >>> since.hour, waiting
+    (2, 50)
+    """
+    answers = {at: each.rows - each.failed_rows for at, each in by_hour.items()}
+    share = sum(each.labelled for each in by_hour.values()) / max(sum(answers.values()), 1)
+    come = max((at for at, each in by_hour.items() if each.labelled >= share / 2 * answers[at] > 0), default=None)
+    later = {at: answers[at] - each.labelled for at, each in by_hour.items() if come is None or at > come}
+    return min((at for at, waiting in later.items() if waiting > 0), default=None), sum(later.values())
