@@ -1,7 +1,7 @@
 """Observations of labels: wrong answers in the order in which their labels come, and labels that do not come."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from statistics import median
 from typing import Final
 
