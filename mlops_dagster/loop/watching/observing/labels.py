@@ -84,6 +84,7 @@ def _standing(by_hour: Mapping[datetime, EventCounts]) -> tuple[datetime | None,
 
     The labels of an hour have come if half as many of its answers have one as of all: some never get one.
 
+    >>> from datetime import UTC
     >>> at = [datetime(2026, 1, 1, hour, tzinfo=UTC) for hour in range(3)]
     >>> labelled = {each: EventCounts(rows=100, labelled=70) for each in at[:2]}
     >>> _standing(labelled)  # a night without answers: the 60 without a label get none any more
