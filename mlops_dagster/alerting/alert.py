@@ -120,7 +120,6 @@ class EventKind(StrEnum):
     MUTED = "muted"
     UNMUTED = "unmuted"
     RESOLVED = "resolved"
-    TOLD = "told"
     INFO = "info"
 
 

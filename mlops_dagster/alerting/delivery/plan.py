@@ -16,7 +16,6 @@ CHANGES: Final = frozenset({Notice.PROMOTED, Notice.ROLLBACK, Notice.RETRAINING_
 """The notices that a pager shows beside later incidents, as changes that may have caused them."""
 
 _TOLD_ANEW = frozenset({EventKind.ESCALATED, EventKind.EASED, EventKind.UNMUTED})
-_TOLD_FIRST = frozenset({EventKind.OPENED, EventKind.TOLD})
 
 
 def plan(
@@ -29,7 +28,7 @@ def plan(
         return [(name, Action.RESOLVE) for name in holding]
     if event.kind is EventKind.ACKNOWLEDGED:
         return [(name, Action.ACKNOWLEDGE) for name in holding]
-    if alert.muted_by is not None or event.kind not in _TOLD_ANEW | _TOLD_FIRST:
+    if alert.muted_by is not None or event.kind not in {EventKind.OPENED, *_TOLD_ANEW}:
         return []
     new = [(name, Action.OPEN) for name in told_of(alert, routing, owners) if name not in holding]
     again = holding if event.kind in _TOLD_ANEW else ()
