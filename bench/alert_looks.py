@@ -22,7 +22,7 @@ from sqlalchemy import create_engine, insert
 
 from mlops_dagster.alerting import AlertPolicy
 from mlops_dagster.clock import ReplayedClock
-from mlops_dagster.loop.findings import DRIFT, HourOfDrift
+from mlops_dagster.loop.judging.findings import DRIFT, HourOfDrift
 from mlops_dagster.loop.watching import Looked, look
 from mlops_dagster.monitoring import DriftPolicy
 from mlops_dagster.monitoring.drift.trailing import trailing_drift

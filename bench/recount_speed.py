@@ -26,7 +26,8 @@ from rich.table import Table
 
 from mlops_dagster.monitoring.drift.recount import count_rows
 from mlops_dagster.predictions import PredictionLog
-from mlops_dagster.predictions.log import columns, delta
+from mlops_dagster.predictions.log import columns
+from mlops_dagster.predictions.log.delta import tables as delta
 from mlops_dagster.predictions.log.names import predictions_table
 from mlops_dagster.predictions.records import SERVED
 from mlops_dagster.statistics import Bins, NumericBins

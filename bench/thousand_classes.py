@@ -228,7 +228,7 @@ def schema_built() -> str:
 @step
 def suite() -> str:
     from mlops_dagster.monitoring import validate
-    from mlops_dagster.monitoring.validation.suites import suite_of
+    from mlops_dagster.monitoring.validation.expectations.document import suite_of
 
     found = validate(training_set(), suite_of(schema(), None, spec().validation, {}), "training_set", alpha=1e-5)
     return f"{found.rows:,} rows, {found.expectations} expectations, passed {found.passed}"
@@ -435,7 +435,7 @@ def day_copied() -> str:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    from mlops_dagster.predictions.log import delta
+    from mlops_dagster.predictions.log.delta import tables as delta
     from mlops_dagster.predictions.log.names import LABELS_TABLE, predictions_table
 
     place = open_stores().log.place
@@ -535,7 +535,7 @@ def evidently() -> str:
 @step
 def performance_report() -> str:
     """Of a day, with the estimate from scores and the counts by slice and group."""
-    from mlops_dagster.loop.judge_days import count_day_of_model
+    from mlops_dagster.loop.judging.judge_days import count_day_of_model
 
     its = champion()
     day = count_day_of_model(open_stores(), spec(), its, {its.version: its.task}, YESTERDAY)
@@ -564,8 +564,8 @@ def macro_f1_floor() -> str:
 def concept_report() -> str:
     """Of the days since the promotion, with what drift has to do with it."""
     from mlops_dagster.components.checks.concept_drift import concept_metadata
-    from mlops_dagster.loop.concept import look_at_concept
-    from mlops_dagster.loop.days_of_answers import count_day
+    from mlops_dagster.loop.judging.concept import look_at_concept
+    from mlops_dagster.loop.judging.days_of_answers import count_day
 
     stores, policies, its = open_stores(), spec(), champion()
     day = count_day(stores, policies, its, YESTERDAY.date())

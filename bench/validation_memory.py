@@ -23,7 +23,8 @@ from sklearn.dummy import DummyClassifier
 from mlops_dagster.monitoring import make_baseline
 from mlops_dagster.monitoring.validation.hourly import validate_hours
 from mlops_dagster.predictions import PredictionLog
-from mlops_dagster.predictions.log import columns, delta
+from mlops_dagster.predictions.log import columns
+from mlops_dagster.predictions.log.delta import tables as delta
 from mlops_dagster.predictions.log.names import predictions_table
 from mlops_dagster.registry import ModelRegistry, ModelVersion
 from mlops_dagster.schema import Feature, ModelSchema

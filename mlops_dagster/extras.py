@@ -50,3 +50,8 @@ def extra_of(module: str) -> str | None:
     """
     package = module.partition(".")[0]
     return next((extra for extra, modules in MODULES.items() if package in modules), None)
+
+
+def is_panic(error: BaseException) -> bool:
+    """Return whether `error` is the panic of a library in Rust: not an Exception, and its class cannot be imported."""
+    return type(error).__module__ == "pyo3_runtime"

@@ -1,9 +1,7 @@
 """The only reader of the environment: `MLOPS_*` variables, with their defaults."""
 
-import os
 import re
 import socket
-import threading
 from datetime import date
 from pathlib import Path
 from typing import Literal
@@ -12,12 +10,7 @@ from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from mlops_dagster.documents.strict import exact_integers
-from mlops_dagster.errors import HomeNotWritableError
-from mlops_dagster.storage.durable import sync_folders
-from mlops_dagster.storage.private import tighten, write_privately
 from mlops_dagster.urls import shown_url
-
-_SCHEME = re.compile(r"(s3|file|https?|gs|abfss?|azure|mlflow):/", re.IGNORECASE)
 
 _PAGE = re.compile(r"https?://[^\s@/?#]+(/[^\s@?#]*)?", re.IGNORECASE)
 
@@ -271,33 +264,6 @@ class Settings(BaseSettings):
     def log(self) -> str:
         """The address of the prediction log's Delta Lake tables: a folder, or an S3 URL."""
         return self.log_url or str(self.home / "log")
-
-    def writable_home(self, *, alone: bool = True) -> Path:
-        """Return the home; make it if needed, and close it, and all that this process writes from now on, to others.
-
-        With `alone` false the folder may hold files of others: these, and the folder itself, keep their permissions.
-
-        Raises HomeNotWritableError if nothing can be written in the home, or if it is a URL.
-        """
-        if _SCHEME.match(str(self.home)):
-            raise HomeNotWritableError(
-                f"MLOPS_HOME {str(self.home)!r} is a URL, not a folder; for S3 set MLOPS_STORAGE_URL and MLOPS_LOG_URL"
-            )
-        probe = self.home / f".probe-{os.getpid()}-{threading.get_ident()}"
-        write_privately()
-        try:
-            if not self.home.is_dir():
-                self.home.mkdir(parents=True, exist_ok=True)
-                sync_folders(self.home)
-            probe.touch()
-            probe.unlink()
-            tighten(self.home, alone=alone)
-        except (OSError, ValueError) as error:  # ValueError: no path has such characters
-            raise HomeNotWritableError(
-                f"cannot write to MLOPS_HOME {str(self.home)!r} ({getattr(error, 'strerror', error)}); "
-                "make it writable or set MLOPS_HOME to another folder"
-            ) from error
-        return self.home
 
 
 def _listed(text: str) -> tuple[str, ...]:

@@ -11,13 +11,13 @@ from sqlalchemy import Connection
 
 from mlops_dagster.alerting import Alert, AlertEvent, Alerts, Beats
 from mlops_dagster.alerting.alerts import tell_nobody
-from mlops_dagster.alerting.delivery.channels_file import read_channels
+from mlops_dagster.alerting.channels.message import Site
 from mlops_dagster.alerting.delivery.delivery import Delivery
 from mlops_dagster.alerting.delivery.letters import Letters
-from mlops_dagster.alerting.delivery.message import Site
 from mlops_dagster.alerting.delivery.outbox import Outbox
-from mlops_dagster.alerting.delivery.routing import Routing
 from mlops_dagster.alerting.delivery.trial import try_channel
+from mlops_dagster.alerting.routing.channels_file import read_channels
+from mlops_dagster.alerting.routing.routing import Routing
 from mlops_dagster.alerting.watches import Watches
 from mlops_dagster.clock import Clock, SystemClock
 from mlops_dagster.errors import InvalidPolicyError, ModelNotFoundError, UnreadableError
@@ -30,6 +30,7 @@ from mlops_dagster.rollout.policy import RolloutPolicy
 from mlops_dagster.rollout.store.store import RolloutStore
 from mlops_dagster.settings import Settings
 from mlops_dagster.storage.addresses import check_log_address
+from mlops_dagster.storage.home import make_writable
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -60,7 +61,7 @@ class Stores:
         self.actor = actor or os_user()
         self._s3 = s3
         check_log_address(self.settings.log)
-        self.settings.writable_home()
+        make_writable(self.settings.home)
 
     @cached_property
     def registry(self) -> ModelRegistry:

@@ -27,7 +27,7 @@ from mlops_dagster.predictions import (
     find_doubled,
 )
 from mlops_dagster.predictions.erasure import erase as erasing
-from mlops_dagster.predictions.log import delta
+from mlops_dagster.predictions.log.delta import tables as delta
 from mlops_dagster.predictions.rollups import heartbeats
 from tests.support import weed
 

@@ -7,8 +7,8 @@ from pydantic import BaseModel
 
 from docs.generate.json_schema import default_of, resolved, type_of
 from docs.generate.markdown import code, table
-from mlops_dagster.alerting.delivery.channel_specs import ChannelSpec
-from mlops_dagster.alerting.delivery.routing import Escalation, Route, Routing
+from mlops_dagster.alerting.routing.channel_specs import ChannelSpec
+from mlops_dagster.alerting.routing.routing import Escalation, Route, Routing
 
 
 def page() -> str:

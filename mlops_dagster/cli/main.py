@@ -24,6 +24,7 @@ from mlops_dagster.cli.output import hint, say
 from mlops_dagster.cli.predictions.log import predictions
 from mlops_dagster.cli.rollouts import rollouts
 from mlops_dagster.cli.running import sections_of, settings, speaks
+from mlops_dagster.storage.home import make_writable
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -85,7 +86,7 @@ def dev(
 
     require("dagster", "`mlops dev`")
     chosen = settings()
-    chosen.writable_home()
+    make_writable(chosen.home)
     with only_server(chosen):
         pass  # a second data plane on the home is refused before Dagster starts, which takes seconds
     dagster = ["dagster", "dev", "-w", "workspace.yaml", *(() if ui_port is None else ("-p", str(ui_port)))]

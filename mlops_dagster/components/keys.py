@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import dagster as dg
 
-from mlops_dagster.loop.findings import DRIFT, LABELS, PERFORMANCE, VALIDATION
+from mlops_dagster.loop.judging.findings import DRIFT, LABELS, PERFORMANCE, VALIDATION
 from mlops_dagster.loop.spec import ModelSpec
 from mlops_dagster.reports import ReportKind
 

@@ -16,8 +16,8 @@ from mlops_dagster.components.assets.prediction_batch import prediction_batch_as
 from mlops_dagster.components.assets.training import training_defs
 from mlops_dagster.components.compat import is_check
 from mlops_dagster.errors import InvalidDefinitionError, InvalidNameError
-from mlops_dagster.loop.checked_models import check_model
-from mlops_dagster.loop.checked_suites import check_suite
+from mlops_dagster.loop.checks.checked_models import check_model
+from mlops_dagster.loop.checks.checked_suites import check_suite
 from mlops_dagster.loop.spec import ModelSpec
 from mlops_dagster.names import fold_model
 from mlops_dagster.retraining.trainer import check_trainer

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from datetime import date, datetime
 
 from mlops_dagster.alerting import Reading, Rule, Severity
-from mlops_dagster.loop.findings import FORGOTTEN_AFTER, PERFORMANCE
+from mlops_dagster.loop.judging.findings import FORGOTTEN_AFTER, PERFORMANCE
 from mlops_dagster.loop.spec import ModelSpec
 from mlops_dagster.reports import DAY
 from mlops_dagster.retraining.signals import Numbers, PerformanceSignal

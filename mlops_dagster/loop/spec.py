@@ -11,7 +11,7 @@ from mlops_dagster.dagster_pages import prefix_of
 from mlops_dagster.documents.strict import StrictModel
 from mlops_dagster.errors import InvalidSuiteError
 from mlops_dagster.monitoring import ConceptPolicy, DriftPolicy, PerformancePolicy, ValidationPolicy
-from mlops_dagster.monitoring.validation.suites import suite_document
+from mlops_dagster.monitoring.validation.expectations.document import suite_document
 from mlops_dagster.names import MODEL_PATTERN, OWNER_PATTERN, check_model_name
 from mlops_dagster.registry import GatePolicy
 from mlops_dagster.retraining.policy import RetrainingPolicy

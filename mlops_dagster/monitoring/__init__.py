@@ -16,7 +16,7 @@ from mlops_dagster.monitoring.drift.window import regime_lines
 from mlops_dagster.monitoring.performance import Performance, PerformanceReport, performance
 from mlops_dagster.monitoring.policy import ConceptPolicy, DriftPolicy, PerformancePolicy, Verdict
 from mlops_dagster.monitoring.quarantine import quarantine
-from mlops_dagster.monitoring.validation.expectations import ValidationPolicy, suite_for
+from mlops_dagster.monitoring.validation.expectations.suite import ValidationPolicy, suite_for
 from mlops_dagster.monitoring.validation.hold import HoldDecision, enact_hold, should_hold
 from mlops_dagster.monitoring.validation.training_data import validate_training_set
 from mlops_dagster.monitoring.validation.validate import ValidationResult, validate, validate_each

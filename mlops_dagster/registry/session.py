@@ -22,6 +22,7 @@ from mlops_dagster.registry.stores.event_log import EventLog
 from mlops_dagster.registry.stores.event_time import event_time
 from mlops_dagster.registry.stores.ledger import Ledger
 from mlops_dagster.settings import Settings
+from mlops_dagster.storage.home import make_writable
 from mlops_dagster.trial import Trials
 
 if TYPE_CHECKING:
@@ -131,7 +132,7 @@ class Session:
         if database.drivername == "sqlite":
             home = Path(str(database.database)).parent
             alone = home == self._settings.home
-            self._settings.model_copy(update={"home": home}).writable_home(alone=alone)
+            make_writable(home, alone=alone)
 
 
 def _name(database: str) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from mlops_dagster.errors import AlreadyRunningError, InvalidInputError
 from mlops_dagster.serving.processes import home_lock
 from mlops_dagster.settings import Settings
+from mlops_dagster.storage.home import make_writable
 
 LOCK = "rehearsal.lock"
 """The name of the lock file, which also marks a folder that a later rehearsal may empty."""
@@ -27,7 +28,7 @@ def fresh_home(home: Path) -> Iterator[Path]:
             "choose another folder with --home"
         )
     settings = Settings(home=home)
-    settings.writable_home()
+    make_writable(settings.home)
     with (home / LOCK).open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -57,7 +57,7 @@ def dry_run(
     Rows of [start, end) are read as for a training; a candidate is fitted on at most some thousand of those before
     `evaluate_from`, of every class some, judged on as many of the others, written to a file, read and tried.
     """
-    from mlops_dagster.monitoring.validation.suites import suite_of
+    from mlops_dagster.monitoring.validation.expectations.document import suite_of
     from mlops_dagster.monitoring.validation.validate import validate
 
     trainer = check_estimator(module_name, own_types)
@@ -95,7 +95,7 @@ def _hold_for_hours(frame: pd.DataFrame, schema: ModelSchema, validation: Valida
 
     Raises TrainingDataError if none does.
     """
-    from mlops_dagster.monitoring.validation.suites import suite_of
+    from mlops_dagster.monitoring.validation.expectations.document import suite_of
     from mlops_dagster.monitoring.validation.validate import validate_each
 
     last = frame[frame[TIME] > frame[TIME].max() - timedelta(days=1)]

@@ -6,7 +6,7 @@ import pytest
 
 from mlops_dagster.alerting import Severity
 from mlops_dagster.alerting.channels.opening import open_channel
-from mlops_dagster.alerting.delivery.channels_file import read_channels
+from mlops_dagster.alerting.routing.channels_file import read_channels
 from mlops_dagster.clock import SystemClock
 from mlops_dagster.errors import InvalidPolicyError
 

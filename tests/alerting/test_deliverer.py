@@ -15,8 +15,8 @@ import pytest
 from mlops_dagster.alerting import Rule, Severity
 from mlops_dagster.alerting.alert import FLEET
 from mlops_dagster.alerting.channels.http import Answer, Http, retry_after
-from mlops_dagster.alerting.delivery.checking import check_channels
 from mlops_dagster.alerting.delivery.entry import Entry, State
+from mlops_dagster.alerting.routing.checking import check_channels
 from mlops_dagster.alerting.rule import Notice
 from mlops_dagster.errors import ChannelRefusedError, InvalidPolicyError, TryLaterError
 from tests.support.channels.pagerduty import KEY

@@ -11,10 +11,10 @@ import pytest
 from mlops_dagster.alerting import Reading, Rule, Severity
 from mlops_dagster.alerting.alert import FLEET
 from mlops_dagster.alerting.channels.apprise import text_of
+from mlops_dagster.alerting.channels.commands import _COMMANDS
+from mlops_dagster.alerting.channels.message import Action
 from mlops_dagster.alerting.channels.pagerduty import MOST_BYTES, body_of
-from mlops_dagster.alerting.delivery.commands import _COMMANDS
 from mlops_dagster.alerting.delivery.entry import State
-from mlops_dagster.alerting.delivery.message import Action
 from mlops_dagster.alerting.rule import Notice
 from mlops_dagster.cli import app
 from tests.support.channels.github import TOKEN

@@ -4,7 +4,7 @@ import json
 from datetime import timedelta
 
 from mlops_dagster.clock import ReplayedClock
-from mlops_dagster.loop.findings import VALIDATION, ValidatedHour
+from mlops_dagster.loop.judging.findings import VALIDATION, ValidatedHour
 from mlops_dagster.registry import ModelRegistry
 from mlops_dagster.settings import Settings
 from mlops_dagster.stores import Stores

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mlops_dagster.monitoring import ValidationPolicy, suite_for
-from mlops_dagster.monitoring.validation.suites import read_suite, suite_to_json
+from mlops_dagster.monitoring.validation.expectations.document import read_suite, suite_to_json
 from mlops_dagster.registry import Baseline, ModelRegistry, ModelVersion
 from mlops_dagster.schema import Feature, ModelSchema
 from mlops_dagster.tasks import Classification

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from mlops_dagster.clock import ReplayedClock
 from mlops_dagster.components.jobs.reports import reports_defs
 from mlops_dagster.components.partitions import CADENCE, RANGE_END, RANGE_START, hourly
-from mlops_dagster.loop.catching_up import LONGEST_RUN, Stretch, due, stretches
+from mlops_dagster.loop.judging.catching_up import LONGEST_RUN, Stretch, due, stretches
 from mlops_dagster.settings import Settings
 from mlops_dagster.stores import Stores
 from tests.support.components.at_a_time import PlatformAt

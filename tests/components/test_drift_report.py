@@ -11,7 +11,7 @@ from mlops_dagster.clock import ReplayedClock
 from mlops_dagster.components.keys import key_of
 from mlops_dagster.components.model_lifecycle import lifecycle_defs
 from mlops_dagster.components.platform import Platform
-from mlops_dagster.loop.findings import PERFORMANCE, VALIDATION, DayOfPerformance, ValidatedHour
+from mlops_dagster.loop.judging.findings import PERFORMANCE, VALIDATION, DayOfPerformance, ValidatedHour
 from mlops_dagster.loop.spec import CardSpec, ModelSpec, TrainingSpec
 from mlops_dagster.monitoring import (
     Collapse,

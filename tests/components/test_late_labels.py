@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from mlops_dagster.components.keys import key_of
 from mlops_dagster.components.partitions import RANGE_END, RANGE_START
-from mlops_dagster.loop.days_of_answers import AT_LEAST_EVERY, is_news
+from mlops_dagster.loop.judging.days_of_answers import AT_LEAST_EVERY, is_news
 from tests.components.test_macro_f1_floor import SPEC
 from tests.support.components.at_a_time import DagsterAt, PlatformAt
 from tests.support.two_versions import MARCH, MODEL, days, estimator, house_at, register, serve

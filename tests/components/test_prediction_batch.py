@@ -18,7 +18,7 @@ from mlops_dagster.components.keys import key_of
 from mlops_dagster.components.model_lifecycle import lifecycle_defs
 from mlops_dagster.components.platform import Platform
 from mlops_dagster.errors import InvalidSuiteError
-from mlops_dagster.loop.findings import VALIDATION
+from mlops_dagster.loop.judging.findings import VALIDATION
 from mlops_dagster.loop.spec import CardSpec, ModelSpec, TrainingSpec
 from mlops_dagster.monitoring import ValidationPolicy, ValidationResult, make_baseline
 from mlops_dagster.monitoring.validation.hourly import validate_hours

@@ -21,7 +21,7 @@ from mlops_dagster.components.keys import key_of
 from mlops_dagster.components.sensors import retraining_failures
 from mlops_dagster.components.sensors.retraining_failures import retraining_killed
 from mlops_dagster.components.sensors.training_runs import training_runs
-from mlops_dagster.loop.findings import DRIFT, HourOfDrift
+from mlops_dagster.loop.judging.findings import DRIFT, HourOfDrift
 from mlops_dagster.loop.spec import CardSpec, ModelSpec, TrainingSpec
 from mlops_dagster.monitoring import (
     ConceptPolicy,

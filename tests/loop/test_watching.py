@@ -13,7 +13,7 @@ from mlops_dagster.alerting import Alert, EventKind, Rule, Severity
 from mlops_dagster.alerting.judging import Condition
 from mlops_dagster.clock import ReplayedClock
 from mlops_dagster.errors import StorageError
-from mlops_dagster.loop.findings import DRIFT, VALIDATION, HourOfDrift, ValidatedHour
+from mlops_dagster.loop.judging.findings import DRIFT, VALIDATION, HourOfDrift, ValidatedHour
 from mlops_dagster.loop.watching import look
 from mlops_dagster.monitoring import DriftPolicy, DriftReport, FeatureDrift, Verdict, make_baseline
 from mlops_dagster.monitoring.drift.report import ScoreDrift

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 from scipy.stats import binom
 
-from mlops_dagster.loop.findings import PERFORMANCE, DayOfPerformance
+from mlops_dagster.loop.judging.findings import PERFORMANCE, DayOfPerformance
 from mlops_dagster.monitoring import (
     ConceptPolicy,
     ConceptVerdict,

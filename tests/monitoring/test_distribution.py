@@ -7,7 +7,7 @@ from great_expectations import ExpectationSuite
 from scipy.stats import chi2, entropy
 
 from mlops_dagster.monitoring import ValidationPolicy, suite_for, validate, validate_each
-from mlops_dagster.monitoring.validation.distribution import distribution, is_close
+from mlops_dagster.monitoring.validation.expectations.distribution import distribution, is_close
 from mlops_dagster.monitoring.validation.validate import run
 from mlops_dagster.statistics import CategoricalBins, Histogram, NumericBins
 from tests.monitoring.test_validation import SCHEMA, flights, make_baseline

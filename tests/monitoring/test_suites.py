@@ -15,7 +15,12 @@ import pytest
 
 from mlops_dagster.errors import InvalidSuiteError
 from mlops_dagster.monitoring import ValidationPolicy, make_baseline, suite_for, validate, validate_each
-from mlops_dagster.monitoring.validation.suites import check_suite_file, read_suite, suite_of, suite_to_json
+from mlops_dagster.monitoring.validation.expectations.document import (
+    check_suite_file,
+    read_suite,
+    suite_of,
+    suite_to_json,
+)
 from mlops_dagster.schema import ModelSchema
 from tests.monitoring.test_validation import BAD, SCHEMA, flights
 

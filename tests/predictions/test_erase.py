@@ -13,7 +13,7 @@ from mlops_dagster.errors import InvalidInputError, StorageError
 from mlops_dagster.predictions import Choice, Rollups, Spool, audit, erase
 from mlops_dagster.predictions.erasure import erase as erasing
 from mlops_dagster.predictions.erasure.erasure_log import Erasures
-from mlops_dagster.predictions.log import upkeep
+from mlops_dagster.predictions.log.delta import upkeep
 
 ADA, BOB = "key-of-ada", "key-of-bob"
 
@@ -104,7 +104,7 @@ CRASHES = ["note", "forget", "forget_keys", "replace_day", "remove_erased_files"
 def test_an_erasure_that_dies_is_picked_up_by_running_it_again(
     spool, log, rollups, filled, march, tmp_path, monkeypatch, where, after
 ):
-    from mlops_dagster.predictions.log import upkeep
+    from mlops_dagster.predictions.log.delta import upkeep
 
     owner = {
         "note": erasing, "forget": spool, "forget_keys": rollups, "replace_day": upkeep, "remove_erased_files": upkeep,

@@ -43,7 +43,7 @@ def break_log(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytes
         real = writer.LogWriter._append_predictions
         panic = type("PanicException", (BaseException,), {"__module__": "pyo3_runtime"})
         if request.param == "a panic":
-            from mlops_dagster.predictions.log import delta
+            from mlops_dagster.predictions.log.delta import tables as delta
 
             written = delta.write_deltalake
 

@@ -227,7 +227,7 @@ def test_the_tables_are_append_only_and_compaction_changes_no_row(spool, log, re
 
 @pytest.mark.parametrize("crash_after", ["flights", "labels"])
 def test_a_crash_between_two_tables_appends_nothing_twice(spool, log, record, march, monkeypatch, crash_after):
-    from mlops_dagster.predictions.log import delta
+    from mlops_dagster.predictions.log.delta import tables as delta
 
     append_once = delta.Appender.append_once
 
@@ -250,7 +250,7 @@ def test_a_crash_between_two_tables_appends_nothing_twice(spool, log, record, ma
 
 def test_an_overtaken_append_is_refused_and_looks_again(spool, log, record, monkeypatch):
     """Another process ships one of two entries between our reading of the table and our append."""
-    from mlops_dagster.predictions.log import delta
+    from mlops_dagster.predictions.log.delta import tables as delta
 
     spool.append([record(0)])
     log.ship(spool)

@@ -10,7 +10,8 @@ from typer.testing import CliRunner
 
 from mlops_dagster.cli import app
 from mlops_dagster.predictions import Doubled, PredictionLog, Rollups, audit, find_doubled, repair
-from mlops_dagster.predictions.log import delta, upkeep
+from mlops_dagster.predictions.log.delta import tables as delta
+from mlops_dagster.predictions.log.delta import upkeep
 
 DAYS = 3
 PER_DAY = 24 * 60

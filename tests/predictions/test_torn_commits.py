@@ -11,7 +11,8 @@ from deltalake import DeltaTable
 
 from mlops_dagster.errors import CorruptedError
 from mlops_dagster.predictions import PredictionLog, Spool, audit
-from mlops_dagster.predictions.log import delta, upkeep
+from mlops_dagster.predictions.log.delta import tables as delta
+from mlops_dagster.predictions.log.delta import upkeep
 from tests.support.predictions.records import MARCH, a_record
 
 pytestmark = pytest.mark.parametrize("address", ["folder"], indirect=True)

@@ -11,7 +11,9 @@ import pytest
 
 from mlops_dagster.errors import AlreadyRunningError, StorageError
 from mlops_dagster.predictions import Choice, PredictionLog, Rollups, Spool, audit, erase
-from mlops_dagster.predictions.log import delta, maintenance, upkeep
+from mlops_dagster.predictions.log import maintenance
+from mlops_dagster.predictions.log.delta import tables as delta
+from mlops_dagster.predictions.log.delta import upkeep
 from mlops_dagster.predictions.log.maintenance import maintaining
 from tests.predictions.test_kill import start
 

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from mlops_dagster.alerting import Rule, Severity
-from mlops_dagster.loop.findings import DRIFT, HourOfDrift
+from mlops_dagster.loop.judging.findings import DRIFT, HourOfDrift
 from mlops_dagster.monitoring import DriftPolicy, DriftReport, FeatureDrift, Verdict
 from mlops_dagster.monitoring.drift.report import ScoreDrift
 from mlops_dagster.registry import Stage

@@ -9,7 +9,7 @@ import orjson
 from mlops_dagster.alerting.alert import Severity
 from mlops_dagster.alerting.channels.channel import Receipt
 from mlops_dagster.alerting.channels.http import Http
-from mlops_dagster.alerting.delivery.message import Action, Message
+from mlops_dagster.alerting.channels.message import Action, Message
 from mlops_dagster.clock import Clock
 
 LIVES: Final = timedelta(minutes=3)

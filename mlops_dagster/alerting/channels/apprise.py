@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from mlops_dagster.alerting.alert import Severity
 from mlops_dagster.alerting.channels.channel import Receipt
-from mlops_dagster.alerting.delivery.message import Action, Message, facts
+from mlops_dagster.alerting.channels.message import Action, Message, facts
 from mlops_dagster.errors import InvalidPolicyError, TryLaterError
 from mlops_dagster.extras import require
 

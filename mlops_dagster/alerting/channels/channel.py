@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Protocol, TypeAlias
 
-from mlops_dagster.alerting.delivery.message import Action, Message
+from mlops_dagster.alerting.channels.message import Action, Message
 
 Receipt: TypeAlias = Mapping[str, object]
 """What a channel keeps of a message that it took, such as the number of an issue, as JSON can hold it."""

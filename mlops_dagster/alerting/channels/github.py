@@ -9,7 +9,7 @@ import orjson
 
 from mlops_dagster.alerting.channels.channel import Receipt
 from mlops_dagster.alerting.channels.http import LONGEST_WAIT, Answer, Http, refuse, retry_after
-from mlops_dagster.alerting.delivery.message import Action, Message, facts
+from mlops_dagster.alerting.channels.message import Action, Message, facts
 from mlops_dagster.clock import Clock, parse_time
 from mlops_dagster.documents.markdown import escape
 from mlops_dagster.errors import ChannelRefusedError, TryLaterError

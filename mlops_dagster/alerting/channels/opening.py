@@ -12,7 +12,7 @@ from mlops_dagster.alerting.channels.github import GitHub
 from mlops_dagster.alerting.channels.http import Http
 from mlops_dagster.alerting.channels.pagerduty import PagerDuty
 from mlops_dagster.alerting.channels.webhook import Webhook
-from mlops_dagster.alerting.delivery.channel_specs import (
+from mlops_dagster.alerting.routing.channel_specs import (
     AlertmanagerSpec,
     AppriseSpec,
     ChannelSpec,
@@ -20,7 +20,7 @@ from mlops_dagster.alerting.delivery.channel_specs import (
     PagerDutySpec,
     WebhookSpec,
 )
-from mlops_dagster.alerting.delivery.secret import Secret, names_variable
+from mlops_dagster.alerting.routing.secret import Secret, names_variable
 from mlops_dagster.clock import Clock
 from mlops_dagster.errors import InvalidPolicyError
 from mlops_dagster.urls import HIDDEN

@@ -9,7 +9,7 @@ import orjson
 
 from mlops_dagster.alerting.channels.channel import Receipt
 from mlops_dagster.alerting.channels.http import Http
-from mlops_dagster.alerting.delivery.message import Action, Message, facts
+from mlops_dagster.alerting.channels.message import Action, Message, facts
 from mlops_dagster.errors import TryLaterError
 
 LONGEST_SUMMARY: Final = 1024

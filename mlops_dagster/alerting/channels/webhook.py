@@ -11,7 +11,7 @@ import orjson
 
 from mlops_dagster.alerting.channels.channel import Receipt
 from mlops_dagster.alerting.channels.http import Http
-from mlops_dagster.alerting.delivery.message import Action, Message
+from mlops_dagster.alerting.channels.message import Action, Message
 from mlops_dagster.clock import Clock
 from mlops_dagster.errors import InvalidPolicyError
 

@@ -9,7 +9,7 @@ from mlops_dagster.alerting.channels.opening import OpenChannel, open_channel
 from mlops_dagster.alerting.delivery.deliverer import Deliverer
 from mlops_dagster.alerting.delivery.outbox import Outbox
 from mlops_dagster.alerting.delivery.reminders import remind
-from mlops_dagster.alerting.delivery.routing import Routing
+from mlops_dagster.alerting.routing.routing import Routing
 from mlops_dagster.clock import Clock
 from mlops_dagster.database import migrate, open_database, writing
 from mlops_dagster.errors import NotFoundError

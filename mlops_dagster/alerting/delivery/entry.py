@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import RowMapping
 
-from mlops_dagster.alerting.delivery.message import Action, Message
+from mlops_dagster.alerting.channels.message import Action, Message
 from mlops_dagster.clock import parse_time
 from mlops_dagster.documents.readable import reading_row
 from mlops_dagster.documents.strict import STORED

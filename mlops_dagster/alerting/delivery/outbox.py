@@ -5,11 +5,11 @@ from collections.abc import Callable, Sequence
 from sqlalchemy import Connection, func, insert, or_, select
 
 from mlops_dagster.alerting.alert import Alert, AlertEvent
+from mlops_dagster.alerting.channels.message import Action, Site, message_of
 from mlops_dagster.alerting.delivery.entry import State
-from mlops_dagster.alerting.delivery.message import Action, Site, message_of
-from mlops_dagster.alerting.delivery.plan import plan
-from mlops_dagster.alerting.delivery.routing import Routing
 from mlops_dagster.alerting.delivery.tables import outbox
+from mlops_dagster.alerting.routing.plan import plan
+from mlops_dagster.alerting.routing.routing import Routing
 from mlops_dagster.clock import Clock, time_text
 
 

@@ -7,8 +7,8 @@ from typing import Final
 from sqlalchemy import ColumnElement, Connection, and_, func, or_, select, update
 
 from mlops_dagster.alerting.channels.channel import Channel, Receipt
+from mlops_dagster.alerting.channels.message import Action, digest_of
 from mlops_dagster.alerting.delivery.entry import Entry, State, entry_of
-from mlops_dagster.alerting.delivery.message import Action, digest_of
 from mlops_dagster.alerting.delivery.tables import outbox
 from mlops_dagster.clock import time_text
 from mlops_dagster.documents.json_text import json_text

@@ -6,8 +6,8 @@ from typing import Final
 
 from sqlalchemy import Connection, func, select
 
+from mlops_dagster.alerting.channels.message import Action
 from mlops_dagster.alerting.delivery.entry import Entry, State, entry_of
-from mlops_dagster.alerting.delivery.message import Action
 from mlops_dagster.alerting.delivery.tables import outbox
 from mlops_dagster.documents.readable import readable
 

@@ -6,13 +6,13 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, select
 
 from mlops_dagster.alerting.alert import Alert, AlertEvent, EventKind, Severity
+from mlops_dagster.alerting.channels.message import Action
 from mlops_dagster.alerting.delivery.entry import Entry, State, entry_of
-from mlops_dagster.alerting.delivery.message import Action
 from mlops_dagster.alerting.delivery.outbox import Outbox, channels_holding
-from mlops_dagster.alerting.delivery.plan import Plan, told_of
-from mlops_dagster.alerting.delivery.routing import Routing
 from mlops_dagster.alerting.delivery.tables import outbox
 from mlops_dagster.alerting.life.sql import open_alerts, read_events
+from mlops_dagster.alerting.routing.plan import Plan, told_of
+from mlops_dagster.alerting.routing.routing import Routing
 from mlops_dagster.documents.readable import readable
 
 _SIGHTINGS = (EventKind.OPENED, EventKind.ESCALATED, EventKind.EASED, EventKind.SEEN)

@@ -3,8 +3,8 @@
 import uuid
 
 from mlops_dagster.alerting.alert import FLEET, Severity
+from mlops_dagster.alerting.channels.message import Action, Link, Message, Site
 from mlops_dagster.alerting.channels.opening import OpenChannel
-from mlops_dagster.alerting.delivery.message import Action, Link, Message, Site
 from mlops_dagster.clock import Clock
 from mlops_dagster.errors import ChannelRefusedError, TryLaterError
 

@@ -40,7 +40,7 @@ def suite(
     `validation: {suite: suite.json}`: then it is used unchanged. With --policy a defs.yaml is tried before it is
     published; exit code 1 and the reason if its suite cannot be used.
     """
-    from mlops_dagster.monitoring.validation.suites import suite_to_json
+    from mlops_dagster.monitoring.validation.expectations.document import suite_to_json
 
     stores = open_stores()
     champion = stores.champion(model)
@@ -63,7 +63,7 @@ def suite(
 def _published(policies: "ModelPolicies", schema: "ModelSchema", baseline: "Baseline | None") -> "ExpectationSuite":
     """Return the suite that the policies have, or that is derived by their limits; raises InvalidSuiteError."""
     from mlops_dagster.monitoring import DriftPolicy, ValidationPolicy, suite_for
-    from mlops_dagster.monitoring.validation.suites import parse_suite
+    from mlops_dagster.monitoring.validation.expectations.document import parse_suite
 
     limits = policies.section("validation", ValidationPolicy)
     if limits.suite is not None:
@@ -77,7 +77,7 @@ def _tried(file: Path, schema: "ModelSchema", baseline: "Baseline | None") -> "E
     from pydantic import ValidationError
 
     from mlops_dagster.monitoring import DriftPolicy, ValidationPolicy
-    from mlops_dagster.monitoring.validation.suites import suite_of
+    from mlops_dagster.monitoring.validation.expectations.document import suite_of
 
     attributes = attributes_of(file)
     if not isinstance(attributes, dict) or "model" not in attributes:

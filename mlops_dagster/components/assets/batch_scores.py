@@ -13,10 +13,10 @@ from mlops_dagster.components.views.links import back_to, link_of
 from mlops_dagster.components.views.reports import not_the_newest
 from mlops_dagster.components.views.tables import Metadata, shown
 from mlops_dagster.errors import ModelFailedError
-from mlops_dagster.loop.findings import outcome_of
+from mlops_dagster.loop.judging.findings import outcome_of
+from mlops_dagster.loop.judging.validate_batches import BATCH, validate_batch
 from mlops_dagster.loop.shown.hours import validation_entries
 from mlops_dagster.loop.spec import ModelSpec
-from mlops_dagster.loop.validate_batches import BATCH, validate_batch
 from mlops_dagster.reports import DAY
 from mlops_dagster.retraining.batch_scores import BatchFiles, score_batch
 

@@ -7,7 +7,7 @@ from mlops_dagster.components.keys import key_of
 from mlops_dagster.components.platform import AsOf, Platform
 from mlops_dagster.components.views.links import log_of
 from mlops_dagster.components.views.tables import shown
-from mlops_dagster.loop.compared_versions import versions_to_compare
+from mlops_dagster.loop.judging.compared_versions import versions_to_compare
 from mlops_dagster.loop.shown.comparison import comparison_entries
 from mlops_dagster.loop.spec import ModelSpec
 from mlops_dagster.rollout.comparison.comparison import Standing

@@ -12,8 +12,8 @@ from mlops_dagster.components.views.links import back_to, link_of, log_of
 from mlops_dagster.components.views.reports import not_the_newest
 from mlops_dagster.components.views.tables import shown
 from mlops_dagster.errors import told
-from mlops_dagster.loop.findings import HourOfDrift
-from mlops_dagster.loop.judge_hours import judge_drift
+from mlops_dagster.loop.judging.findings import HourOfDrift
+from mlops_dagster.loop.judging.judge_hours import judge_drift
 from mlops_dagster.loop.shown.hours import drift_entries, drift_in_short, drift_summary, is_over
 from mlops_dagster.loop.spec import ModelSpec
 from mlops_dagster.monitoring.pages.evidently_reports import publish_report

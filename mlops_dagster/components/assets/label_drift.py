@@ -10,8 +10,8 @@ from mlops_dagster.components.policies import publish_policies
 from mlops_dagster.components.views.links import log_of
 from mlops_dagster.components.views.reports import not_the_newest
 from mlops_dagster.components.views.tables import shown
-from mlops_dagster.loop.findings import NO_CHAMPION
-from mlops_dagster.loop.judge_week import judge_weeks
+from mlops_dagster.loop.judging.findings import NO_CHAMPION
+from mlops_dagster.loop.judging.judge_week import judge_weeks
 from mlops_dagster.loop.shown.days import label_drift_entries
 from mlops_dagster.loop.spec import ModelSpec
 

@@ -13,7 +13,7 @@ from mlops_dagster.components.sensors.training_runs import training_runs
 from mlops_dagster.components.views.links import log_of
 from mlops_dagster.components.views.reports import not_the_newest
 from mlops_dagster.components.views.tables import shown
-from mlops_dagster.loop.judge_days import judge_days
+from mlops_dagster.loop.judging.judge_days import judge_days
 from mlops_dagster.loop.shown.champion import concept_entries, floor_entries, floor_in_words
 from mlops_dagster.loop.shown.days import day_entries, label_debt_entries, maturity_entries
 from mlops_dagster.loop.shown.entries import for_programs

@@ -11,7 +11,7 @@ from mlops_dagster.components.policies import publish_policies
 from mlops_dagster.components.views.links import log_of
 from mlops_dagster.components.views.reports import not_the_newest
 from mlops_dagster.components.views.tables import shown
-from mlops_dagster.loop.judge_hours import validate_hours
+from mlops_dagster.loop.judging.judge_hours import validate_hours
 from mlops_dagster.loop.shown.entries import Table
 from mlops_dagster.loop.shown.hours import validation_entries, validation_summary
 from mlops_dagster.loop.spec import ModelSpec

@@ -7,9 +7,9 @@ from mlops_dagster.components.keys import key_of
 from mlops_dagster.components.platform import Platform
 from mlops_dagster.components.sensors.retraining_failures import is_over, tried_again
 from mlops_dagster.components.views.tables import shown
+from mlops_dagster.loop.retraining.train import register
 from mlops_dagster.loop.shown.training import version_entries
 from mlops_dagster.loop.spec import ModelSpec
-from mlops_dagster.loop.train import register
 from mlops_dagster.registry import ModelCard
 from mlops_dagster.retraining.candidate import Candidate
 from mlops_dagster.retraining.trainer import TrainingSet

@@ -14,11 +14,11 @@ from mlops_dagster.components.sensors.retraining_failures import check_failed, r
 from mlops_dagster.components.sensors.training_runs import retrain_job
 from mlops_dagster.components.views.links import back_to
 from mlops_dagster.components.views.tables import shown
-from mlops_dagster.loop.findings import outcome_of
+from mlops_dagster.loop.judging.findings import outcome_of
+from mlops_dagster.loop.retraining.train import card_of, fit, read_and_validate, tell_retraining
 from mlops_dagster.loop.shown.hours import found_in
 from mlops_dagster.loop.shown.training import candidate_entries, card_entries, training_set_entries
 from mlops_dagster.loop.spec import ModelSpec
-from mlops_dagster.loop.train import card_of, fit, read_and_validate, tell_retraining
 from mlops_dagster.registry import PAIRED, ModelCard
 from mlops_dagster.retraining.candidate import Candidate
 from mlops_dagster.retraining.trainer import TrainingSet

@@ -12,7 +12,7 @@ import dagster as dg
 
 from mlops_dagster.components.compat import NOT_FINISHED_STATUSES, PARTITION_NAME_TAG, PRIORITY_TAG
 from mlops_dagster.components.partitions import RANGE_END, RANGE_START, complete, over_by
-from mlops_dagster.loop.catching_up import Stretch, plan
+from mlops_dagster.loop.judging.catching_up import Stretch, plan
 from mlops_dagster.reports import ReportKind
 from mlops_dagster.stores import Stores
 

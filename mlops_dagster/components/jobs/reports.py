@@ -14,8 +14,8 @@ from mlops_dagster.components.keys import REPORTS, key_of
 from mlops_dagster.components.partitions import CADENCE, DAILY, HOURLY, MODEL, WEEKLY, Cadence, daily
 from mlops_dagster.components.platform import Platform
 from mlops_dagster.dagster_pages import prefix_of
-from mlops_dagster.loop.days_of_answers import changed_days
 from mlops_dagster.loop.fleet import look_at_each
+from mlops_dagster.loop.judging.days_of_answers import changed_days
 from mlops_dagster.loop.spec import ModelSpec
 from mlops_dagster.stores import Stores
 

@@ -10,9 +10,9 @@ from mlops_dagster.components.assets.training import TrainingRun
 from mlops_dagster.components.compat import RUN_KEY_TAG, UnresolvedAssetJobDefinition
 from mlops_dagster.components.platform import Platform
 from mlops_dagster.components.sensors.training_runs import retrain_job, training_runs, unfinished_trainings
-from mlops_dagster.loop.consider_retraining import consider_retraining
 from mlops_dagster.loop.fleet import in_short, look_at_each
-from mlops_dagster.loop.retrain_in_turn import in_turn
+from mlops_dagster.loop.retraining.consider import consider_retraining
+from mlops_dagster.loop.retraining.in_turn import in_turn
 from mlops_dagster.loop.spec import ModelSpec
 from mlops_dagster.retraining.policy import RetrainDecision
 

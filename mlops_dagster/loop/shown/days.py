@@ -2,8 +2,8 @@
 
 from datetime import datetime, timedelta
 
-from mlops_dagster.loop.findings import DayOfPerformance
-from mlops_dagster.loop.judge_days import JudgedDays
+from mlops_dagster.loop.judging.findings import DayOfPerformance
+from mlops_dagster.loop.judging.judge_days import JudgedDays
 from mlops_dagster.loop.shown.entries import Cell, Entries, Table, for_programs
 from mlops_dagster.loop.spec import ModelSpec
 from mlops_dagster.monitoring import LabelDriftReport

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from mlops_dagster.loop.findings import NO_CHAMPION, HourOfDrift, outcome_of
-from mlops_dagster.loop.judge_hours import ValidatedHours
+from mlops_dagster.loop.judging.findings import NO_CHAMPION, HourOfDrift, outcome_of
+from mlops_dagster.loop.judging.judge_hours import ValidatedHours
 from mlops_dagster.loop.shown.entries import Entries, Table, for_programs
 from mlops_dagster.monitoring import DriftReport, ValidationResult, Verdict
 from mlops_dagster.registry import Validation

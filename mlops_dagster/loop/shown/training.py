@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from mlops_dagster.loop.findings import outcome_of
+from mlops_dagster.loop.judging.findings import outcome_of
 from mlops_dagster.loop.shown.entries import Data, Entries, Markdown, Table
 from mlops_dagster.loop.spec import ModelSpec
 from mlops_dagster.monitoring import ValidationResult

@@ -8,7 +8,7 @@ from typing import Final
 
 from mlops_dagster.alerting import AlertPolicy
 from mlops_dagster.alerting.judging import Missing
-from mlops_dagster.loop.findings import DRIFT, HourOfDrift
+from mlops_dagster.loop.judging.findings import DRIFT, HourOfDrift
 from mlops_dagster.loop.watching.fleet import HOUR, Fleet
 from mlops_dagster.registry import ModelPolicies
 from mlops_dagster.reports import Report

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Literal, NamedTuple
 
-from mlops_dagster.monitoring.validation.expectations import ValidationPolicy
+from mlops_dagster.monitoring.validation.expectations.suite import ValidationPolicy
 from mlops_dagster.monitoring.validation.validate import ValidationResult
 from mlops_dagster.registry import Deployment, ModelRegistry
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from mlops_dagster.clock import in_utc
 from mlops_dagster.inference import column_of, columns_of
 from mlops_dagster.monitoring.quarantine import quarantine
-from mlops_dagster.monitoring.validation.expectations import DEFAULTS, NOBODY_SHARES, ValidationPolicy
-from mlops_dagster.monitoring.validation.suites import suite_of
+from mlops_dagster.monitoring.validation.expectations.document import suite_of
+from mlops_dagster.monitoring.validation.expectations.suite import DEFAULTS, NOBODY_SHARES, ValidationPolicy
 from mlops_dagster.monitoring.validation.validate import ValidationResult, validate_each
 from mlops_dagster.predictions import PredictionLog, Role
 from mlops_dagster.predictions.records import SERVED

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from mlops_dagster.monitoring.validation.distribution import KL
+from mlops_dagster.monitoring.validation.expectations.distribution import KL
 
 if TYPE_CHECKING:
     from great_expectations.core.expectation_validation_result import (

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from mlops_dagster.frames.conform import LABEL, as_far_as_possible
-from mlops_dagster.monitoring.validation.expectations import suite_for
+from mlops_dagster.monitoring.validation.expectations.suite import suite_for
 from mlops_dagster.monitoring.validation.validate import ValidationResult, validate
 from mlops_dagster.registry import Validation
 from mlops_dagster.schema import ModelSchema

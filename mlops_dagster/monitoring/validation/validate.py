@@ -13,10 +13,15 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeVar
 
 from mlops_dagster.monitoring.validation import frame_checks as odd_frames
-from mlops_dagster.monitoring.validation.distribution import is_close
-from mlops_dagster.monitoring.validation.expectations import DEFAULTS
+from mlops_dagster.monitoring.validation.expectations.distribution import is_close
+from mlops_dagster.monitoring.validation.expectations.suite import DEFAULTS
+from mlops_dagster.monitoring.validation.expectations.tolerance import (
+    Kind,
+    allowing_for_chance,
+    beyond_asked,
+    expectations_for,
+)
 from mlops_dagster.monitoring.validation.redaction import without_values
-from mlops_dagster.monitoring.validation.tolerance import Kind, allowing_for_chance, beyond_asked, expectations_for
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -126,7 +126,7 @@ def erase(
     in the rollups' index of bad events. A bucket that keeps old versions of objects keeps the erased rows until its
     lifecycle rules remove them.
     """
-    from mlops_dagster.predictions.log import upkeep
+    from mlops_dagster.predictions.log.delta import upkeep
 
     table_at, labels_at = (log.place.table(name) for name in (predictions_table(choice.model), LABELS_TABLE))
     check_reason(reason, (*choice.keys, *choice.ids))
@@ -208,8 +208,9 @@ def _erase_rows(
     `first` is called before that with exactly their numbers. Rows appended in between are noticed, and the table is
     read again.
     """
-    from mlops_dagster.predictions.log import delta, upkeep
-    from mlops_dagster.predictions.log.delta_errors import storage_errors
+    from mlops_dagster.predictions.log.delta import tables as delta
+    from mlops_dagster.predictions.log.delta import upkeep
+    from mlops_dagster.predictions.log.delta.errors import storage_errors
 
     if delta.open_table(at) is None:
         return 0

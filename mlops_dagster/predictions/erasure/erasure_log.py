@@ -83,8 +83,9 @@ class Erasures:
 
     @classmethod
     def read(cls, log: "PredictionLog") -> "Erasures":
-        from mlops_dagster.predictions.log import columns, delta
-        from mlops_dagster.predictions.log.delta_errors import storage_errors
+        from mlops_dagster.predictions.log import columns
+        from mlops_dagster.predictions.log.delta import tables as delta
+        from mlops_dagster.predictions.log.delta.errors import storage_errors
 
         at = log.place.table(_TABLE)
         with storage_errors("read", at):
@@ -128,7 +129,8 @@ def note(log: "PredictionLog", step: Erasure, held: Mapping[str, Held]) -> None:
     """Append one step of an erasure to the record, with a row for each process; raises StorageError."""
     import pyarrow as pa
 
-    from mlops_dagster.predictions.log import columns, delta
+    from mlops_dagster.predictions.log import columns
+    from mlops_dagster.predictions.log.delta import tables as delta
 
     common = {name: getattr(step, name) for name in Erasure.__slots__} | {"date": step.at.date()}
     lines = [

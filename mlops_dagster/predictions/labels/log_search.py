@@ -8,8 +8,9 @@ import pyarrow.dataset as pads
 
 from mlops_dagster.predictions.encoded import Arm
 from mlops_dagster.predictions.labels.label_index import Adopted
-from mlops_dagster.predictions.log import columns, delta
-from mlops_dagster.predictions.log.delta_errors import storage_errors
+from mlops_dagster.predictions.log import columns
+from mlops_dagster.predictions.log.delta import tables as delta
+from mlops_dagster.predictions.log.delta.errors import storage_errors
 from mlops_dagster.predictions.log.log import PredictionLog
 from mlops_dagster.predictions.log.names import LABELS_TABLE
 from mlops_dagster.predictions.records import ANSWERED, microseconds

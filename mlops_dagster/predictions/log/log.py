@@ -82,7 +82,7 @@ class PredictionLog:
         Does nothing while another process maintains the log. Raises StorageError, after all other tables are tidied.
         Versions of the last week can still be read (time travel).
         """
-        from mlops_dagster.predictions.log import upkeep
+        from mlops_dagster.predictions.log.delta import upkeep
 
         with suppress(AlreadyRunningError), maintaining(self.place):
             failures = []
@@ -109,7 +109,7 @@ class PredictionLog:
         """
         import pyarrow as pa
 
-        from mlops_dagster.predictions.log import delta
+        from mlops_dagster.predictions.log.delta import tables as delta
 
         with self.prediction_rows(model, first=in_utc(since).date(), last=in_utc(until).date()) as dataset:
             wanted = list(dataset.schema.names if columns is None else columns)
@@ -130,7 +130,7 @@ class PredictionLog:
         wanted: Callable[[str], bool] = lambda _column: True,
     ) -> "Iterator[pa.RecordBatch]":
         """Yield the rows of `read` in pieces, in no order, if there are too many for memory. `wanted` picks columns."""
-        from mlops_dagster.predictions.log import delta
+        from mlops_dagster.predictions.log.delta import tables as delta
 
         days = {"first": in_utc(since).date(), "last": in_utc(until).date()}
         with self.prediction_rows(model, **days) as dataset:
@@ -215,7 +215,7 @@ class PredictionLog:
 
     def count_between(self, model: str, since: datetime, until: datetime, roles: Sequence[Role] = ANSWERED) -> int:
         """Return how many rows `read` would return."""
-        from mlops_dagster.predictions.log import delta
+        from mlops_dagster.predictions.log.delta import tables as delta
 
         with self.prediction_rows(model, first=in_utc(since).date(), last=in_utc(until).date()) as dataset:
             return int(dataset.count_rows(filter=delta.window(since, until, roles)))
@@ -256,8 +256,9 @@ class PredictionLog:
         self, model: str, *, first: date | None = None, last: date | None = None
     ) -> "Iterator[pads.Dataset]":
         """Open the model's table, or its days from `first` to `last`; errors are StorageError or CorruptedError."""
-        from mlops_dagster.predictions.log import columns, delta
-        from mlops_dagster.predictions.log.delta_errors import storage_errors
+        from mlops_dagster.predictions.log import columns
+        from mlops_dagster.predictions.log.delta import tables as delta
+        from mlops_dagster.predictions.log.delta.errors import storage_errors
 
         at = self.place.table(predictions_table(model))
         with storage_errors("read", at):
@@ -269,8 +270,9 @@ class PredictionLog:
     @contextmanager
     def label_rows(self, *, since: datetime | None = None) -> "Iterator[pads.Dataset]":
         """Open the labels of the predictions made since `since`, or all labels."""
-        from mlops_dagster.predictions.log import columns, delta
-        from mlops_dagster.predictions.log.delta_errors import storage_errors
+        from mlops_dagster.predictions.log import columns
+        from mlops_dagster.predictions.log.delta import tables as delta
+        from mlops_dagster.predictions.log.delta.errors import storage_errors
 
         # No label is known before its prediction is made; one day more allows for inaccurate clocks.
         first = None if since is None else since.date() - timedelta(days=1)

@@ -12,8 +12,8 @@ from deltalake import DeltaTable
 
 from mlops_dagster.errors import StorageError
 from mlops_dagster.predictions.erasure.erasure_log import Held, Source, gather
-from mlops_dagster.predictions.log import delta
-from mlops_dagster.predictions.log.delta_errors import storage_errors
+from mlops_dagster.predictions.log.delta import tables as delta
+from mlops_dagster.predictions.log.delta.errors import storage_errors
 from mlops_dagster.predictions.log.location import TableAddress
 from mlops_dagster.predictions.log.log import PredictionLog
 from mlops_dagster.predictions.log.names import LABELS_TABLE, predictions_table, process_transaction

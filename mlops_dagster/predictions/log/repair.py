@@ -72,8 +72,8 @@ def _tables(log: PredictionLog) -> list[tuple[str, Sequence[str]]]:
 
 
 def _look_at(at: "TableAddress", name: str, key: Sequence[str]) -> Doubled:
-    from mlops_dagster.predictions.log import delta
-    from mlops_dagster.predictions.log.delta_errors import storage_errors
+    from mlops_dagster.predictions.log.delta import tables as delta
+    from mlops_dagster.predictions.log.delta.errors import storage_errors
 
     table = delta.open_table(at)
     rows = surplus = doubled_days = 0
@@ -91,8 +91,9 @@ def _look_at(at: "TableAddress", name: str, key: Sequence[str]) -> Doubled:
 def _repair(at: "TableAddress", key: Sequence[str]) -> None:
     import pyarrow as pa
 
-    from mlops_dagster.predictions.log import delta, upkeep
-    from mlops_dagster.predictions.log.delta_errors import storage_errors
+    from mlops_dagster.predictions.log.delta import tables as delta
+    from mlops_dagster.predictions.log.delta import upkeep
+    from mlops_dagster.predictions.log.delta.errors import storage_errors
 
     for _ in range(delta.ATTEMPTS):
         with storage_errors("repair", at), upkeep.deletable(at) as table:
@@ -112,7 +113,7 @@ def _day(at: "TableAddress", table: "DeltaTable", day: date, key: Sequence[str])
     import numpy as np
     import pyarrow as pa
 
-    from mlops_dagster.predictions.log import delta
+    from mlops_dagster.predictions.log.delta import tables as delta
 
     rows = delta.rows_of(at, table, [("date", "=", day.isoformat())])
     keys = pa.Table.from_batches(list(_in_order(rows, key)))

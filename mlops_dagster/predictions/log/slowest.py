@@ -29,7 +29,7 @@ def slowest(log: PredictionLog, model: str, since: datetime, until: datetime, co
     import pyarrow.compute as pc
     import pyarrow.dataset as pads
 
-    from mlops_dagster.predictions.log import delta
+    from mlops_dagster.predictions.log.delta import tables as delta
 
     chosen = delta.window(since, until, ANSWERED) & (pads.field("row") == 0)
     with log.prediction_rows(model, first=since.date(), last=until.date()) as rows:

@@ -20,7 +20,7 @@ from mlops_dagster.predictions.spool.spool import Spool
 if TYPE_CHECKING:
     from deltalake import DeltaTable
 
-    from mlops_dagster.predictions.log.delta import Appender, Batch
+    from mlops_dagster.predictions.log.delta.tables import Appender, Batch
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ class LogWriter:
 
     @cached_property
     def _appender(self) -> "Appender":
-        from mlops_dagster.predictions.log.delta import Appender
+        from mlops_dagster.predictions.log.delta.tables import Appender
 
         return Appender()
 
@@ -139,7 +139,8 @@ class LogWriter:
             raise CorruptedError(f"entries for {table} of the log cannot be made rows ({kind})") from error
 
     def _append_predictions(self, name: str, spool_id: str, rows: "Sequence[_Row]") -> int:
-        from mlops_dagster.predictions.log import columns, delta
+        from mlops_dagster.predictions.log import columns
+        from mlops_dagster.predictions.log.delta import tables as delta
 
         def new_rows(table: "DeltaTable", after: int) -> "Batch":
             with _uncollected():
@@ -159,7 +160,8 @@ class LogWriter:
 
     def _append_labels(self, spool_id: str, entries: Sequence[Entry]) -> int:
         """Append labels; late arms give no row, but their numbers are committed too, so none stays in the spool."""
-        from mlops_dagster.predictions.log import columns, delta
+        from mlops_dagster.predictions.log import columns
+        from mlops_dagster.predictions.log.delta import tables as delta
 
         def new_rows(_table: "DeltaTable", after: int) -> "Batch":
             new = [(entry.number, entry.label()) for entry in entries if entry.number > after and entry.is_label]

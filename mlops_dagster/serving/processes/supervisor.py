@@ -15,7 +15,7 @@ from pathlib import Path
 
 import orjson
 
-from mlops_dagster.alerting.delivery.checking import check_channels
+from mlops_dagster.alerting.routing.checking import check_channels
 from mlops_dagster.database import set_aside_if_damaged
 from mlops_dagster.errors import InvalidInputError, ServerError
 from mlops_dagster.serving.http.auth import Access
@@ -27,6 +27,7 @@ from mlops_dagster.serving.processes.inquest import Inquest
 from mlops_dagster.serving.telemetry.process import forget
 from mlops_dagster.settings import Settings
 from mlops_dagster.storage.addresses import check_log_address
+from mlops_dagster.storage.home import make_writable
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +54,7 @@ def run(settings: Settings) -> None:
             "a worker's own; set MLOPS_WORKERS=1"
         )
     check_log_address(settings.log)
-    settings.writable_home()
+    make_writable(settings.home)
     Access(settings)
     if settings.channels is not None:
         check_channels(settings.channels, settings.database)

@@ -9,7 +9,7 @@ import signal
 from datetime import timedelta
 
 from mlops_dagster.alerting import tell_silent
-from mlops_dagster.errors import is_panic
+from mlops_dagster.extras import is_panic
 from mlops_dagster.loop.registry_events.follow import follow_registry
 from mlops_dagster.loop.registry_events.settle import settle_registry_alerts
 from mlops_dagster.loop.registry_events.verify import verify_history

@@ -10,11 +10,11 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from mlops_dagster.alerting import Alerts
+from mlops_dagster.alerting.channels.message import Site
 from mlops_dagster.alerting.delivery.delivery import Delivery
 from mlops_dagster.alerting.delivery.letters import Letters
-from mlops_dagster.alerting.delivery.message import Site
 from mlops_dagster.alerting.delivery.outbox import Outbox
-from mlops_dagster.alerting.delivery.routing import Routing
+from mlops_dagster.alerting.routing.routing import Routing
 from mlops_dagster.clock import ReplayedClock
 from tests.support.channels.github import TOKEN, GitHubServer
 from tests.support.channels.pagerduty import KEY, PagerDutyServer

@@ -28,7 +28,7 @@ from mlops_dagster.database import open_database, reading
 from mlops_dagster.documents.yaml_files import read_yaml
 from mlops_dagster.errors import MlopsError
 from mlops_dagster.monitoring import DriftPolicy
-from mlops_dagster.monitoring.validation.suites import check_suite_file
+from mlops_dagster.monitoring.validation.expectations.document import check_suite_file
 from mlops_dagster.names import check_class_name, check_feature_name, check_model_name
 from mlops_dagster.registry import Baseline, ContentStore, LocalBlobs, ModelPolicies, Stage
 from mlops_dagster.registry.address import locate, mlflow_address

@@ -16,11 +16,11 @@ import pandas as pd
 
 from mlops_dagster.clock import ReplayedClock
 from mlops_dagster.loop.apply_floor import apply_floor
-from mlops_dagster.loop.consider_retraining import NO_RUNS, consider_retraining
-from mlops_dagster.loop.days_of_answers import changed_days
-from mlops_dagster.loop.judge_days import judge_days
-from mlops_dagster.loop.judge_hours import judge_drift, validate_hours
-from mlops_dagster.loop.judge_week import judge_weeks
+from mlops_dagster.loop.judging.days_of_answers import changed_days
+from mlops_dagster.loop.judging.judge_days import judge_days
+from mlops_dagster.loop.judging.judge_hours import judge_drift, validate_hours
+from mlops_dagster.loop.judging.judge_week import judge_weeks
+from mlops_dagster.loop.retraining.consider import NO_RUNS, consider_retraining
 from mlops_dagster.loop.spec import CardSpec, ModelSpec, TrainingSpec
 from mlops_dagster.monitoring import PerformancePolicy, ValidationPolicy, make_baseline
 from mlops_dagster.reports import DAY, HOUR, WEEK

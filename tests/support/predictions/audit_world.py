@@ -11,7 +11,8 @@ from unittest import mock
 from mlops_dagster.errors import AlreadyRunningError, StorageError
 from mlops_dagster.predictions import AuditReport, Choice, PredictionLog, PredictionRecord, Rollups, Spool, audit, erase
 from mlops_dagster.predictions.erasure import erase as erasing
-from mlops_dagster.predictions.log import delta, upkeep
+from mlops_dagster.predictions.log.delta import tables as delta
+from mlops_dagster.predictions.log.delta import upkeep
 
 START = datetime(2013, 3, 1, tzinfo=UTC)
 MODELS = ("flights", "taxis")

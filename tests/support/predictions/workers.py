@@ -10,7 +10,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from mlops_dagster.predictions import Answered, PredictionLog, PredictionRecord, Rollups, Spool
-from mlops_dagster.predictions.log import maintenance, upkeep
+from mlops_dagster.predictions.log import maintenance
+from mlops_dagster.predictions.log.delta import upkeep
 from mlops_dagster.predictions.log.maintenance import maintaining
 from mlops_dagster.settings import Settings
 from tests.support.predictions.disks import keep_what_is_synced

@@ -5,7 +5,7 @@ from typing import Final
 
 from mlops_dagster.alerting import LateReports
 from mlops_dagster.alerting.judging import Missing, Observation, Seen, Watch
-from mlops_dagster.loop.findings import DRIFT, LABELS, PERFORMANCE, VALIDATION
+from mlops_dagster.loop.judging.findings import DRIFT, LABELS, PERFORMANCE, VALIDATION
 from mlops_dagster.loop.watching.fleet import HOUR
 from mlops_dagster.loop.watching.subject import Subject
 from mlops_dagster.monitoring import DriftReport, Verdict

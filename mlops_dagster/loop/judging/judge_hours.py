@@ -8,8 +8,8 @@ from itertools import groupby
 
 from mlops_dagster.alerting import Rule, Severity
 from mlops_dagster.errors import InvalidSuiteError
-from mlops_dagster.loop.concept import latest_concept
-from mlops_dagster.loop.findings import DRIFT, NO_CHAMPION, VALIDATION, HourOfDrift, ValidatedHour, outcome_of
+from mlops_dagster.loop.judging.concept import latest_concept
+from mlops_dagster.loop.judging.findings import DRIFT, NO_CHAMPION, VALIDATION, HourOfDrift, ValidatedHour, outcome_of
 from mlops_dagster.loop.spec import ModelSpec
 from mlops_dagster.monitoring import DriftReport, ValidationResult, Verdict, enact_hold, should_hold
 from mlops_dagster.monitoring.drift.trailing import trailing_drift

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self, TypeAlias
 
 from pydantic import Field, field_validator, model_validator
 
-from mlops_dagster.alerting.delivery.secret import Secret, names_variable
+from mlops_dagster.alerting.routing.secret import Secret, names_variable
 from mlops_dagster.documents.strict import StrictModel
 from mlops_dagster.urls import holds_secrets
 

@@ -12,8 +12,8 @@ from deltalake import DeltaTable, WriterProperties, write_deltalake
 from deltalake.exceptions import CommitFailedError
 
 from mlops_dagster.errors import StorageError
-from mlops_dagster.predictions.log.delta import ATTEMPTS, make_durable, open_table
-from mlops_dagster.predictions.log.delta_errors import storage_errors
+from mlops_dagster.predictions.log.delta.errors import storage_errors
+from mlops_dagster.predictions.log.delta.tables import ATTEMPTS, make_durable, open_table
 from mlops_dagster.predictions.log.location import TableAddress
 
 _FENCE = "mlops.fence"

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Final
 
 from mlops_dagster.alerting.alert import FLEET, Alert, AlertEvent, EventKind, Reading, Severity
-from mlops_dagster.alerting.delivery.commands import command_of
+from mlops_dagster.alerting.channels.commands import command_of
 from mlops_dagster.alerting.rule import Notice, Rule
 from mlops_dagster.clock import in_utc
 from mlops_dagster.dagster_pages import asset_page

@@ -6,7 +6,7 @@ from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 
-from mlops_dagster.monitoring.validation.suites import check_suite_file, read_suite
+from mlops_dagster.monitoring.validation.expectations.document import check_suite_file, read_suite
 from mlops_dagster.retraining.trainer import load_trainer
 from mlops_dagster.settings import Settings
 

@@ -4,9 +4,9 @@ from collections.abc import Collection, Sequence
 from typing import Final, TypeAlias
 
 from mlops_dagster.alerting.alert import Alert, AlertEvent, EventKind
-from mlops_dagster.alerting.delivery.channel_specs import PagerDutySpec
-from mlops_dagster.alerting.delivery.message import Action
-from mlops_dagster.alerting.delivery.routing import Routing
+from mlops_dagster.alerting.channels.message import Action
+from mlops_dagster.alerting.routing.channel_specs import PagerDutySpec
+from mlops_dagster.alerting.routing.routing import Routing
 from mlops_dagster.alerting.rule import Notice, Rule
 
 Plan: TypeAlias = Sequence[tuple[str, Action]]

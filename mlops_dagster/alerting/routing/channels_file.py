@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from mlops_dagster.alerting.delivery.routing import Routing
+from mlops_dagster.alerting.routing.routing import Routing
 from mlops_dagster.documents.yaml_files import read_yaml
 from mlops_dagster.errors import InvalidPolicyError
 

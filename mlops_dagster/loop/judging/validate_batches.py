@@ -10,7 +10,7 @@ from mlops_dagster.loop.spec import ModelSpec
 from mlops_dagster.monitoring import ValidationResult, quarantine, validate
 from mlops_dagster.monitoring.quarantine import quarantine_of
 from mlops_dagster.monitoring.validation.alerts import tell, tell_errors
-from mlops_dagster.monitoring.validation.suites import suite_of
+from mlops_dagster.monitoring.validation.expectations.document import suite_of
 from mlops_dagster.reports import DAY
 from mlops_dagster.retraining.batch_scores import BatchFiles
 from mlops_dagster.retraining.trainer import batch_rows, load_trainer, read_batch

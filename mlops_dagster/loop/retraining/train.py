@@ -9,7 +9,7 @@ from typing import NamedTuple
 from mlops_dagster.alerting import Notice
 from mlops_dagster.loop.spec import ModelSpec
 from mlops_dagster.monitoring import ValidationResult, provable, regime_lines, validate
-from mlops_dagster.monitoring.validation.suites import suite_of
+from mlops_dagster.monitoring.validation.expectations.document import suite_of
 from mlops_dagster.monitoring.validation.training_data import on_card
 from mlops_dagster.registry import ModelCard, ModelVersion
 from mlops_dagster.retraining.beside_champion import PresentChampion

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from mlops_dagster.loop.findings import LABELS, NO_CHAMPION, WeekOfLabels
+from mlops_dagster.loop.judging.findings import LABELS, NO_CHAMPION, WeekOfLabels
 from mlops_dagster.loop.spec import ModelSpec
 from mlops_dagster.monitoring import label_drift
 from mlops_dagster.monitoring.drift.labels import histogram_of

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeGuard
 
 from mlops_dagster.errors import InvalidSuiteError
 from mlops_dagster.extras import require
-from mlops_dagster.monitoring.validation.evaluable import check_evaluable
-from mlops_dagster.monitoring.validation.expectations import NOBODY_SHARES, ValidationPolicy, suite_for
+from mlops_dagster.monitoring.validation.expectations.evaluable import check_evaluable
+from mlops_dagster.monitoring.validation.expectations.suite import NOBODY_SHARES, ValidationPolicy, suite_for
 from mlops_dagster.registry.entities.baseline import Baseline
 from mlops_dagster.schema import ModelSchema
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 
-from mlops_dagster.loop.findings import FORGOTTEN_AFTER, PERFORMANCE
+from mlops_dagster.loop.judging.findings import FORGOTTEN_AFTER, PERFORMANCE
 from mlops_dagster.loop.spec import ModelSpec
 from mlops_dagster.monitoring import ConceptReport, DayOfAnswers, FeatureHarm, concept_drift, drift, harm_of
 from mlops_dagster.registry import ModelVersion

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pydantic import Field, field_validator
 
 from mlops_dagster.alerting.alert import Severity
-from mlops_dagster.alerting.delivery.channel_specs import ChannelSpec
+from mlops_dagster.alerting.routing.channel_specs import ChannelSpec
 from mlops_dagster.documents.strict import StrictModel
 from mlops_dagster.names import MODEL_PATTERN, OWNER_PATTERN
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from sqlalchemy import Connection, select
 
 from mlops_dagster.alerting.channels.opening import open_channel
-from mlops_dagster.alerting.delivery.channels_file import read_channels
 from mlops_dagster.alerting.delivery.entry import State
 from mlops_dagster.alerting.delivery.tables import outbox
 from mlops_dagster.alerting.life.tables import IS_OPEN, alerts
+from mlops_dagster.alerting.routing.channels_file import read_channels
 from mlops_dagster.clock import SystemClock
 from mlops_dagster.database import migrate, open_database, reading
 from mlops_dagster.errors import InvalidPolicyError, StorageError

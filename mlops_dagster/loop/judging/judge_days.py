@@ -5,12 +5,12 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Final
 
-from mlops_dagster.loop.alerts import tell_of_collapse, tell_of_concept, tell_of_labels
 from mlops_dagster.loop.apply_floor import FloorSignal, hold_to_floor, tell_of_floor
-from mlops_dagster.loop.concept import look_at_concept
-from mlops_dagster.loop.consider_retraining import NO_RUNS, TrainingRuns, action_on_loss
-from mlops_dagster.loop.days_of_answers import answers_of, card_slices, changed_days, since_promotion
-from mlops_dagster.loop.findings import PERFORMANCE, DayOfPerformance
+from mlops_dagster.loop.judging.alerts import tell_of_collapse, tell_of_concept, tell_of_labels
+from mlops_dagster.loop.judging.concept import look_at_concept
+from mlops_dagster.loop.judging.days_of_answers import answers_of, card_slices, changed_days, since_promotion
+from mlops_dagster.loop.judging.findings import PERFORMANCE, DayOfPerformance
+from mlops_dagster.loop.retraining.consider import NO_RUNS, TrainingRuns, action_on_loss
 from mlops_dagster.loop.spec import ModelSpec
 from mlops_dagster.monitoring import day_of_answers
 from mlops_dagster.monitoring.concept.estimated import Places, estimated_performance, places_of

@@ -7,8 +7,9 @@ from pathlib import Path
 import pyarrow as pa
 from deltalake.exceptions import DeltaError
 
-from mlops_dagster.errors import CorruptedError, MlopsError, StorageError, is_panic
-from mlops_dagster.predictions.log import commits
+from mlops_dagster.errors import CorruptedError, MlopsError, StorageError
+from mlops_dagster.extras import is_panic
+from mlops_dagster.predictions.log.delta import commits
 from mlops_dagster.predictions.log.location import TableAddress
 
 

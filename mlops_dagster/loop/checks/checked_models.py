@@ -8,8 +8,8 @@ from pathlib import Path
 
 from mlops_dagster.errors import StorageError
 from mlops_dagster.loop.spec import ModelSpec
-from mlops_dagster.monitoring.validation.evaluable import check_met
-from mlops_dagster.monitoring.validation.suites import read_suite
+from mlops_dagster.monitoring.validation.expectations.document import read_suite
+from mlops_dagster.monitoring.validation.expectations.evaluable import check_met
 from mlops_dagster.registry import ModelVersion
 from mlops_dagster.retraining.dry_run import check_estimator
 from mlops_dagster.retraining.trainer import load_batch_source

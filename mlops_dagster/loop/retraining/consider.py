@@ -7,8 +7,8 @@ from typing import Final
 
 from mlops_dagster.clock import parse_time
 from mlops_dagster.loop.apply_floor import latest_floor
-from mlops_dagster.loop.concept import latest_concept
-from mlops_dagster.loop.findings import DRIFT, FORGOTTEN_AFTER
+from mlops_dagster.loop.judging.concept import latest_concept
+from mlops_dagster.loop.judging.findings import DRIFT, FORGOTTEN_AFTER
 from mlops_dagster.loop.spec import ModelSpec
 from mlops_dagster.registry import ModelVersion
 from mlops_dagster.retraining.policy import RetrainDecision, should_retrain

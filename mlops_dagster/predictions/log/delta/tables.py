@@ -17,9 +17,9 @@ from deltalake.exceptions import CommitFailedError, TableNotFoundError
 
 from mlops_dagster.clock import in_utc
 from mlops_dagster.errors import StorageError
-from mlops_dagster.predictions.log import commits
 from mlops_dagster.predictions.log import location as place
-from mlops_dagster.predictions.log.delta_errors import storage_errors
+from mlops_dagster.predictions.log.delta import commits
+from mlops_dagster.predictions.log.delta.errors import storage_errors
 from mlops_dagster.predictions.log.location import TableAddress
 from mlops_dagster.predictions.records import Role
 from mlops_dagster.storage.durable import sync_folders

@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema
 from mlops_dagster.documents.strict import StrictModel
 from mlops_dagster.extras import require
 from mlops_dagster.inference.usual_values import usual_range
-from mlops_dagster.monitoring.validation.distribution import asked_as_warnings, distribution
+from mlops_dagster.monitoring.validation.expectations.distribution import asked_as_warnings, distribution
 from mlops_dagster.registry.entities.baseline import Baseline
 from mlops_dagster.registry.entities.guard_and_hold import GuardMode, GuardPolicy
 from mlops_dagster.schema import Feature, ModelSchema

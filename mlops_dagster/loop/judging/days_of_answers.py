@@ -8,7 +8,7 @@ year is made about 70 times, and that of a day whose labels come all at once is 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime, timedelta
 
-from mlops_dagster.loop.findings import PERFORMANCE
+from mlops_dagster.loop.judging.findings import PERFORMANCE
 from mlops_dagster.loop.spec import ModelSpec
 from mlops_dagster.monitoring import DayOfAnswers, day_of_answers
 from mlops_dagster.monitoring.concept.outcomes import added_up

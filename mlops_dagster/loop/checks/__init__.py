@@ -1,0 +1,1 @@
+"""What `dg check defs` says of a model beyond its YAML."""

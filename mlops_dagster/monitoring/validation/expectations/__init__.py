@@ -1,0 +1,1 @@
+"""The suite of expectations: default, edited as JSON, and which of them apply."""

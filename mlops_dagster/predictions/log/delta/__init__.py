@@ -1,0 +1,1 @@
+"""Delta Lake tables: reads, writes, commits and upkeep."""
