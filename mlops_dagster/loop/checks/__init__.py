@@ -1,1 +1,1 @@
-"""What `dg check defs` says of a model beyond its YAML."""
+"""Checks of a model beyond its YAML, as `dg check defs` makes them."""
