@@ -53,7 +53,13 @@ def main() -> None:
         dagster_home.mkdir()
         shutil.copy(ROOT / "mlops_dagster" / "dagster.yaml", dagster_home)
         make_home(Path(folder) / "home", options.predictions)
-        environment = {**os.environ, "MLOPS_HOME": f"{folder}/home", "DAGSTER_HOME": str(dagster_home)}
+        environment = {
+            **os.environ,
+            "MLOPS_HOME": f"{folder}/home",
+            "DAGSTER_HOME": str(dagster_home),
+            "MLOPS_PARTITIONS_START": f"{END - timedelta(days=1):%Y-%m-%d}",
+            "MLOPS_PARTITIONS_END": f"{END:%Y-%m-%d}",
+        }
         for rows in (2_000, 0):
             launches = [launch({**environment, "MLOPS_REPORT_ROWS": str(rows)}, rows) for _ in range(options.rounds)]
             seconds, of_cpu = zip(*launches, strict=True)
@@ -114,7 +120,9 @@ def launch(environment: dict[str, str], rows: int) -> tuple[float, float]:
     """
     command = [Path(sys.executable).with_name("dg"), "launch", "--job", "hourly_monitoring", "--partition", HOUR]
     begun, spent = time.time(), cpu_of_children()
-    found = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    found = subprocess.run(
+        command, cwd=ROOT / "examples" / "flights", env=environment, capture_output=True, text=True, check=False
+    )
     of_cpu = cpu_of_children() - spent
     if found.returncode:
         raise RuntimeError(found.stdout[-2000:] + found.stderr[-2000:])

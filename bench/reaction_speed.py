@@ -23,10 +23,11 @@ from statistics import median
 
 from rich.console import Console
 from rich.table import Table
-from served import MODEL, SCHEMA, Server, data_plane, eventually, load_average, make_bodies, make_stores
+from served import MODEL, SCHEMA, Server, data_plane, eventually, load_average, make_bodies, make_data, make_stores
+from sklearn.linear_model import LogisticRegression
 
 from mlops_dagster.clock import SystemClock
-from mlops_dagster.predictions import Rollups, Spool
+from mlops_dagster.predictions import Rollups
 from mlops_dagster.registry import ModelVersion, Stage
 from mlops_dagster.rollout import Outcome, Phase, RolloutPolicy, collect, decide
 from mlops_dagster.schema import Feature, ModelSchema
@@ -49,12 +50,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="mlops-bench-") as folder:
         stores = make_stores(Path(folder) / "home")
         names = itertools.count(1)
+        watched = Rollups(f"sqlite:///{folder}/watched.sqlite", "shared")  # beside those of the data plane
         with data_plane(stores, options.workers) as server:
             for rate in RATES:
                 with load_on(server, rate) as load:
                     rollbacks = [rollback(stores, options.workers, next(names)) for _ in range(options.rounds)]
                     fuses = [
-                        fuse(stores, options.workers, next(names), load, folder) for _ in range(options.fuse_rounds)
+                        fuse(stores, options.workers, next(names), load, watched) for _ in range(options.fuse_rounds)
                     ]
                 proofs, reactions = zip(*fuses, strict=True)
                 add(table, rate, "rollback acknowledged by every worker", rollbacks)
@@ -108,7 +110,7 @@ def load_on(server: Server, rate: int) -> Iterator[Load]:
 def rollback(stores: Stores, workers: int, number: int) -> float:
     """Every other time a new champion is rolled back, else a canary is withdrawn."""
     registry = stores.registry
-    version = again(stores, f"2.{number}.0")
+    version = again(stores, number, f"2.{number}.0")
     if number % 2:
         registry.transition(version, Stage.PRODUCTION)
     else:
@@ -122,21 +124,20 @@ def rollback(stores: Stores, workers: int, number: int) -> float:
     return (wait_acknowledged(stores, workers) - called).total_seconds()
 
 
-def fuse(stores: Stores, workers: int, number: int, load: Load, folder: str) -> tuple[float, float]:
+def fuse(stores: Stores, workers: int, number: int, load: Load, rollups: Rollups) -> tuple[float, float]:
     """The seconds to proof, and from there until the canary has given its last answer."""
     champion = stores.champion(MODEL)
     assert champion is not None
-    version = again(stores, f"3.{number}.0", WIDER)
+    version = again(stores, number, f"3.{number}.0", WIDER)
     epoch = stores.registry.deployment(MODEL).epoch
     policy = RolloutPolicy()
     started = stores.rollouts.start(MODEL, champion.version, version.version, policy, epoch, SystemClock().now())
     running = stores.rollouts.change(started.id, lambda seen: replace(seen, phase=Phase.CANARY, step=1, weight=SHARE))
-    spool, rollups = Watched(stores.settings.spool_path), Rollups(f"sqlite:///{folder}/watched-{number}.sqlite")
     stores.registry.transition(version, Stage.CANARY, weight=SHARE)
     begun = time.monotonic()
     proven: float | None = None
     while proven is None:
-        rollups.catch_up(spool, lambda _model, _version: None)
+        rollups.catch_up(stores.spool, lambda _model, _version: None)
         now = SystemClock().now()
         if decide(policy, running, collect(rollups, running, now), now).outcome is Outcome.ROLLBACK:
             proven = time.monotonic()
@@ -145,24 +146,16 @@ def fuse(stores: Stores, workers: int, number: int, load: Load, folder: str) -> 
     wait_acknowledged(stores, workers)
     time.sleep(1)
     stores.rollouts.change(started.id, lambda seen: replace(seen, phase=Phase.ROLLED_BACK))
-    spool.close()
-    rollups.close()
     return proven - begun, max(load.canary_at - proven, 0.0)
 
 
-class Watched(Spool):
-    """Read from beside the data plane, which alone says what was taken over."""
-
-    def mark(self, name: str, number: int) -> None:
-        pass
-
-
-def again(stores: Stores, name: str, schema: ModelSchema = SCHEMA) -> ModelVersion:
-    """The first champion's bytes as another version."""
+def again(stores: Stores, number: int, name: str, schema: ModelSchema = SCHEMA) -> ModelVersion:
+    """Register another version: bytes that were rolled back once are refused, so its coefficients differ a little."""
     first = stores.registry.get(MODEL, "1.0.0")
-    with tempfile.TemporaryDirectory() as folder:
-        artifact = stores.registry.fetch(first, Path(folder) / "model")
-        return stores.registry.register(MODEL, artifact, name, schema=schema, card=first.card, baseline=first.baseline)
+    frame, classes = make_data()
+    estimator = LogisticRegression().fit(frame, classes)
+    estimator.coef_ += number * 1e-9
+    return stores.registry.register(MODEL, estimator, name, schema=schema, card=first.card, baseline=first.baseline)
 
 
 def wait_acknowledged(stores: Stores, workers: int) -> datetime:

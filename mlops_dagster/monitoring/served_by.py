@@ -18,14 +18,10 @@ def served_by(
     Raises StorageError.
     """
     try:
-        reigning = [registry.as_of(model, at).champion for at in (since, until)]
+        champion = registry.as_of(model, until).champion
     except ModelNotFoundError:  # no version of the model is registered yet
         return None
-    requests: dict[str, int] = {}
-    for each in rollups.events(model, since, until):
-        if each.role == "champion":
-            requests[each.version] = requests.get(each.version, 0) + each.counts.requests
-    name = reigning[-1]
-    if requests and not requests.keys() & set(reigning):
-        name = max(requests, key=lambda version: requests[version])
-    return None if name is None else registry.get(model, name)
+    requests = rollups.champion_requests(model, since, until)
+    if requests and champion not in requests and registry.as_of(model, since).champion not in requests:
+        champion = max(requests, key=lambda version: requests[version])
+    return None if champion is None else registry.get(model, champion)

@@ -74,6 +74,15 @@ class RollupReader:
             for number in range(len(starts))
         ]
 
+    def champion_requests(self, model: str, since: datetime, until: datetime) -> dict[str, int]:
+        """Return how many requests of the window each version answered as champion."""
+        query = (
+            of_arms(minutes, arms.c.version, sum_of(minutes, "requests"))
+            .where(arms.c.model == model, arms.c.role == "champion", within(minutes, since, until))
+            .group_by(arms.c.version)
+        )
+        return {version: requests for version, requests in self.rows(query)}
+
     def series(
         self, model: str, since: datetime, until: datetime, step: timedelta, *, version: str | None = None
     ) -> dict[datetime, EventCounts]:
