@@ -563,15 +563,15 @@ def macro_f1_floor() -> str:
 @step
 def concept_report() -> str:
     """Of the days since the promotion, with what drift has to do with it."""
-    from mlops_dagster.components.checks.concept_drift import concept_metadata
     from mlops_dagster.loop.judging.concept import look_at_concept
     from mlops_dagster.loop.judging.days_of_answers import count_day
+    from mlops_dagster.loop.shown.champion import concept_entries
 
     stores, policies, its = open_stores(), spec(), champion()
     day = count_day(stores, policies, its, YESTERDAY.date())
     report = look_at_concept(stores, policies, its, {YESTERDAY.date(): day}, TODAY)
     assert report is not None
-    return f"{report.verdict}, metadata {told(concept_metadata(report, TODAY))}"
+    return f"{report.verdict}, metadata {told(concept_entries(report, TODAY))}"
 
 
 @step

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import dagster as dg
 
+from mlops_dagster.components.comparisons import comparisons_defs
 from mlops_dagster.components.jobs.by_hand import by_hand_jobs
 from mlops_dagster.components.jobs.reports import reports_defs
-from mlops_dagster.components.sensors.comparisons import comparisons_defs
 from mlops_dagster.components.sensors.retraining import retraining_sensor
 from mlops_dagster.components.sensors.retraining_failures import retraining_killed
 from mlops_dagster.components.sensors.serving_versions import limits_sensor, macro_f1_floor_sensor, rollouts_sensor

@@ -3,7 +3,7 @@
 import atexit
 import gc
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date
 from functools import cached_property
@@ -133,23 +133,24 @@ class _Tree(ComponentTree):
         try:
             super()._load_component_at_loc(resolved_loc)
         except (Exception, SystemExit) as error:  # a trainer may end its process
-            decl = self._yaml_at(resolved_loc)
-            if decl is None or isinstance(error, ComponentTreeException):  # reported for a part of it
-                raise
-            refused = _refused(decl, error)
-            self.state_tracker.set_cache_data(resolved_loc, component=refused, component_decl=decl)
+            self._refuse(resolved_loc, error)
 
     def _build_defs_inner(self, resolved_loc: ComponentLoc) -> dg.Definitions | None:
         try:
             return super()._build_defs_inner(resolved_loc)
         except (Exception, SystemExit) as error:
-            decl = self._yaml_at(resolved_loc)
-            if decl is None or isinstance(error, ComponentTreeException):  # reported for a part of it
-                raise
-            refused = _refused(decl, error)
-            defs = refused.build_defs(self.load_context)
-            self.state_tracker.set_cache_data(resolved_loc, component=refused, defs=defs)
+            defs = self._refuse(resolved_loc, error).build_defs(self.load_context)
+            self.state_tracker.set_cache_data(resolved_loc, defs=defs)
             return defs
+
+    def _refuse(self, loc: ComponentLoc, error: BaseException) -> RefusedModel:
+        """Put a refused model at a YAML; an error of Python files, or told of a part of the YAML, is raised again."""
+        decl = self._component_decl_tree().get(loc)
+        if not isinstance(decl, YamlDecl | YamlFileDecl) or isinstance(error, ComponentTreeException):
+            raise error
+        refused = _refused(decl, error)
+        self.state_tracker.set_cache_data(loc, component=refused, component_decl=decl)
+        return refused
 
     def get_all_components(self, of_type: type[Sought]) -> list[Sought]:
         """Return the components of a type that were loaded; a refused one has only its declaration of that type."""
@@ -157,10 +158,6 @@ class _Tree(ComponentTree):
             loc for loc, decl in self._component_decl_tree().items() if safe_is_subclass(decl.component_type, of_type)
         )
         return [each for each in map(self.load_component, declared) if isinstance(each, of_type)]
-
-    def _yaml_at(self, loc: ComponentLoc) -> YamlDecl | YamlFileDecl | None:
-        found = self._component_decl_tree().get(loc)
-        return found if isinstance(found, YamlDecl | YamlFileDecl) else None
 
 
 def _folder(context: ComponentDeclLoadContext) -> DefsFolderDecl:
@@ -192,16 +189,11 @@ def _declared(context: ComponentDeclLoadContext) -> ComponentDecl[Any] | None:
         return build_filesystem_component_decl_from_context(context)
     except (Exception, SystemExit) as error:
         refused = RefusedModel("", repr(context.component_loc), _reason(str(yaml), error))
-        return ComponentLoaderDecl(
-            context=context, loc=ComponentPath.from_path(context.path), component_node_fn=_giving(refused)
-        )
 
+        def give(context: ComponentDeclLoadContext) -> RefusedModel:  # Dagster reads the type
+            return refused
 
-def _giving(refused: RefusedModel) -> Callable[[ComponentDeclLoadContext], dg.Component]:
-    def give(context: ComponentDeclLoadContext) -> RefusedModel:  # Dagster reads the type
-        return refused
-
-    return give
+        return ComponentLoaderDecl(context=context, loc=ComponentPath.from_path(context.path), component_node_fn=give)
 
 
 def _refused(decl: YamlDecl | YamlFileDecl, error: BaseException) -> RefusedModel:

@@ -1,23 +1,19 @@
 """The component that makes the definitions of a model from one YAML file."""
 
-from pathlib import Path
 from typing import Self
 
 import dagster as dg
 from pydantic import BaseModel
 
 from mlops_dagster.components.assets.batch_scores import batch_scores_defs
-from mlops_dagster.components.assets.champion_challenger import champion_challenger_asset
-from mlops_dagster.components.assets.deployment_record import deployment_asset
-from mlops_dagster.components.assets.drift_report import drift_report_asset
-from mlops_dagster.components.assets.label_drift import label_drift_asset
-from mlops_dagster.components.assets.performance_report import performance_report_asset
-from mlops_dagster.components.assets.prediction_batch import prediction_batch_asset
+from mlops_dagster.components.assets.deployment import deployment_asset
+from mlops_dagster.components.assets.reports import report_assets
 from mlops_dagster.components.assets.training import training_defs
+from mlops_dagster.components.comparisons import champion_challenger_asset
 from mlops_dagster.components.compat import is_check
 from mlops_dagster.errors import InvalidDefinitionError, InvalidNameError
 from mlops_dagster.loop.checks.checked_models import check_model
-from mlops_dagster.loop.checks.checked_suites import check_suite
+from mlops_dagster.loop.checks.checked_suites import with_suite
 from mlops_dagster.loop.spec import ModelSpec
 from mlops_dagster.names import fold_model
 from mlops_dagster.retraining.trainer import check_trainer
@@ -71,24 +67,6 @@ def lifecycle_defs(spec: ModelSpec) -> dg.Definitions:
     """Return all definitions of one model: its assets, their checks, and the jobs that only it has."""
     return dg.Definitions.merge(
         training_defs(spec),
-        dg.Definitions(assets=[deployment_asset(spec), champion_challenger_asset(spec), *_reports(spec)]),
+        dg.Definitions(assets=[deployment_asset(spec), champion_challenger_asset(spec), *report_assets(spec)]),
         *([batch_scores_defs(spec)] if spec.batch_scores else []),
     )
-
-
-def _reports(spec: ModelSpec) -> list[dg.AssetsDefinition]:
-    return [
-        prediction_batch_asset(spec),
-        drift_report_asset(spec),
-        performance_report_asset(spec),
-        label_drift_asset(spec),
-    ]
-
-
-def with_suite(spec: ModelSpec, folder: Path) -> ModelSpec:
-    """Make the suite's path absolute, from the YAML's folder; raises InvalidSuiteError if it can never be evaluated."""
-    if spec.validation.suite is None:
-        return spec
-    file = folder.absolute() / spec.validation.suite
-    check_suite(file, spec.trainer)
-    return spec.model_copy(update={"validation": spec.validation.model_copy(update={"suite": file})})

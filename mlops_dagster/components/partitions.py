@@ -1,14 +1,14 @@
 """Partitions by hour, day and week, shared by all models so that one run can cover a fleet."""
 
-from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
-from functools import cache
+from datetime import UTC, date, datetime, time, timedelta
+from functools import cache, partial
 
 import dagster as dg
 
 from mlops_dagster.errors import InvalidDefinitionError
+from mlops_dagster.reports import DAY, HOUR, WEEK
 from mlops_dagster.settings import Settings
 
 CADENCE = "mlops/cadence"
@@ -22,28 +22,8 @@ STAGE = "mlops/stage"
 
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
-
 _project: list[date] = []
 """The first day that the project of this process names, if it names one."""
-
-
-@cache
-def hourly() -> dg.HourlyPartitionsDefinition:
-    first, end = _days()
-    return dg.HourlyPartitionsDefinition(start_date=f"{first}-00:00", end_date=end and f"{end}-00:00")
-
-
-@cache
-def daily() -> dg.DailyPartitionsDefinition:
-    first, end = _days()
-    return dg.DailyPartitionsDefinition(start_date=first, end_date=end)
-
-
-@cache
-def weekly() -> dg.WeeklyPartitionsDefinition:
-    """Return partitions of weeks, from Monday to Monday."""
-    first, end = _days()
-    return dg.WeeklyPartitionsDefinition(start_date=first, end_date=end, day_offset=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +31,30 @@ class Cadence:
     """A rhythm in which the reports of all models are made: the fleet's job for them, its periods, its schedule."""
 
     job: str
-    partitions: Callable[[], dg.TimeWindowPartitionsDefinition]
+    kind: Callable[..., dg.TimeWindowPartitionsDefinition]
     every: timedelta
     cron: str
 
+    def partitions(self) -> dg.TimeWindowPartitionsDefinition:
+        """Return the partitions from the first day on; raises InvalidDefinitionError if there is no first day."""
+        return _partitions(self)
 
-HOURLY = Cadence("hourly_monitoring", hourly, timedelta(hours=1), "5 * * * *")
-DAILY = Cadence("daily_performance", daily, timedelta(days=1), "0 12 * * *")
+    def freshness(self) -> dg.FreshnessPolicy | None:
+        """Return a policy that warns if one scheduled run is missing and fails if two are; None for recorded traffic.
+
+        >>> HOURLY.freshness().fail_window.to_timedelta() == timedelta(hours=2.5)
+        True
+        """
+        if self.partitions().end is not None:
+            return None
+        return dg.FreshnessPolicy.time_window(fail_window=2.5 * self.every, warn_window=1.5 * self.every)
+
+
+HOURLY = Cadence("hourly_monitoring", dg.HourlyPartitionsDefinition, HOUR, "5 * * * *")
+DAILY = Cadence("daily_performance", dg.DailyPartitionsDefinition, DAY, "0 12 * * *")
 """At noon: by then the labels of the previous day are known."""
-WEEKLY = Cadence("weekly_label_drift", weekly, timedelta(weeks=1), "0 13 * * 1")
+WEEKLY = Cadence("weekly_label_drift", partial(dg.WeeklyPartitionsDefinition, day_offset=1), WEEK, "0 13 * * 1")
+"""Weeks are from Monday to Monday."""
 
 
 def begin_on(day: date) -> None:
@@ -70,31 +65,7 @@ def begin_on(day: date) -> None:
 
 def begin_anew() -> None:
     """Let hours, days and weeks be those of the settings as they are now."""
-    for partitions in (hourly, daily, weekly):
-        partitions.cache_clear()
-
-
-def due_every(period: timedelta) -> dg.FreshnessPolicy | None:
-    """Return a policy that warns when one scheduled run is missing and fails when two are; None for recorded traffic.
-
-    >>> due_every(timedelta(hours=1)).fail_window.to_timedelta() == timedelta(hours=2.5)
-    True
-    """
-    if hourly().end is not None:
-        return None
-    return dg.FreshnessPolicy.time_window(fail_window=2.5 * period, warn_window=1.5 * period)
-
-
-def _days() -> tuple[str, str | None]:
-    settings = Settings()
-    first = settings.partitions_start or next(iter(_project), None)
-    if first is None:
-        raise InvalidDefinitionError(
-            "the first day of the hours, days and weeks is not set; name the first day with traffic where the project "
-            "is loaded, `load_from_defs_folder(..., since=date(2026, 1, 31))` in definitions.py, or as "
-            "MLOPS_PARTITIONS_START"
-        )
-    return first.isoformat(), None if settings.partitions_end is None else settings.partitions_end.isoformat()
+    _partitions.cache_clear()
 
 
 def starts_of(context: dg.AssetExecutionContext) -> dict[str, datetime]:
@@ -104,22 +75,18 @@ def starts_of(context: dg.AssetExecutionContext) -> dict[str, datetime]:
     return {key: partitions.time_window_for_partition_key(key).start for key in context.partition_keys}
 
 
-def complete(partitions: dg.TimeWindowPartitionsDefinition, since: datetime, until: datetime) -> list[str]:
-    """Return the defined partitions that hold some of the time after `since` and are over by `until`.
-
-    >>> from datetime import UTC
-    >>> days = dg.DailyPartitionsDefinition(start_date="2013-03-01", end_date="2013-03-03")
-    >>> complete(days, datetime(2013, 2, 1, tzinfo=UTC), datetime(2013, 4, 1, tzinfo=UTC))
-    ['2013-03-01', '2013-03-02']
-    """
-    longest = timedelta(days=7)
-    begin, end = max(since - longest, partitions.start), min(until, partitions.end or until)
-    if begin >= end:
-        return []
-    keys = partitions.get_partition_keys_in_time_window(dg.TimeWindow(begin, end))
-    return list(keys[over_by(partitions, keys, since) : over_by(partitions, keys, until)])
+@cache
+def _partitions(cadence: Cadence) -> dg.TimeWindowPartitionsDefinition:
+    settings = Settings()
+    first, end = settings.partitions_start or next(iter(_project), None), settings.partitions_end
+    if first is None:
+        raise InvalidDefinitionError(
+            "the first day of the hours, days and weeks is not set; name the first day with traffic where the project "
+            "is loaded, `load_from_defs_folder(..., since=date(2026, 1, 31))` in definitions.py, or as "
+            "MLOPS_PARTITIONS_START"
+        )
+    return cadence.kind(start_date=_midnight(first), end_date=None if end is None else _midnight(end))
 
 
-def over_by(partitions: dg.TimeWindowPartitionsDefinition, keys: Sequence[str], time: datetime) -> int:
-    """Return how many of the partitions, which are in order, had ended by `time`; it looks at a few (40 us each)."""
-    return bisect_right(keys, time, key=lambda key: partitions.time_window_for_partition_key(key).end)
+def _midnight(day: date) -> datetime:
+    return datetime.combine(day, time(), UTC)

@@ -1,13 +1,14 @@
-"""The resource through which assets, jobs and sensors reach the stores."""
+"""The resource through which assets, jobs and sensors reach the stores, and publish their model's policies."""
 
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import dagster as dg
 
 from mlops_dagster.clock import Clock, SystemClock, parse_time
 from mlops_dagster.errors import EventTimeError, InvalidInputError
+from mlops_dagster.loop.spec import ModelSpec
 from mlops_dagster.registry import CLOCKS_DIFFER
 from mlops_dagster.settings import Settings
 from mlops_dagster.stores import Stores
@@ -61,3 +62,23 @@ class AsOf(dg.Config):
         if time > now + CLOCKS_DIFFER:
             raise EventTimeError(f"as_of is {self.as_of}, but it is {now.isoformat()}; correct it, or leave it out")
         return time
+
+
+RunContext: TypeAlias = dg.OpExecutionContext | dg.AssetExecutionContext
+
+
+def publish_policies(stores: Stores, spec: ModelSpec, context: dg.SensorEvaluationContext | RunContext) -> None:
+    """Publish the policies of the model's YAML, as those of the code location that runs; no-op if they are in force.
+
+    Raises PolicyConflictError if another code location has published different ones.
+    """
+    stores.registry.publish_policies(spec.model, spec.policies(), location=location_of(context))
+
+
+def location_of(context: dg.SensorEvaluationContext | RunContext) -> str | None:
+    """Return the name of the code location; None for a run in process, such as `dagster asset materialize`."""
+    if isinstance(context, dg.SensorEvaluationContext):
+        location = context.code_location_origin
+        return None if location is None else location.location_name
+    job = context.run.remote_job_origin
+    return None if job is None else job.location_name

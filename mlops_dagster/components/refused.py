@@ -30,30 +30,20 @@ class RefusedModel(dg.Component):
         self.why = why
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
-        return refused_defs(self.model, self._where, self.why)
+        """Return a sensor whose ticks fail with the reason."""
+        message = f"{self.why}{_MEANWHILE}"
+        if not is_check():  # which says the same in the end
+            logger.error("the model %r is not there: %s", self.model, message)
+        digest = hashlib.sha256(self._where.encode(errors="surrogateescape")).hexdigest()[:8]
 
+        @dg.sensor(
+            # No model has this name: models have no doubled separator.
+            name=f"{re.sub(r'[^A-Za-z0-9_]', '_', self.model)[:60]}__refused_{digest}",
+            minimum_interval_seconds=300,
+            default_status=dg.DefaultSensorStatus.RUNNING,
+            description=message,
+        )
+        def refused(context: dg.SensorEvaluationContext) -> None:
+            raise InvalidDefinitionError(message)
 
-def refused_defs(model: str, where: str, why: str) -> dg.Definitions:
-    """Return a sensor whose ticks fail with the message.
-
-    Args:
-        model: the model's name if that can be read, else empty.
-        where: the YAML, and the document in it.
-        why: the reason why the model is refused.
-    """
-    message = f"{why}{_MEANWHILE}"
-    if not is_check():  # which says the same in the end
-        logger.error("the model %r is not there: %s", model, message)
-    digest = hashlib.sha256(where.encode(errors="surrogateescape")).hexdigest()[:8]
-
-    @dg.sensor(
-        # No model has this name: models have no doubled separator.
-        name=f"{re.sub(r'[^A-Za-z0-9_]', '_', model)[:60]}__refused_{digest}",
-        minimum_interval_seconds=300,
-        default_status=dg.DefaultSensorStatus.RUNNING,
-        description=message,
-    )
-    def refused(context: dg.SensorEvaluationContext) -> None:
-        raise InvalidDefinitionError(message)
-
-    return dg.Definitions(sensors=[refused])
+        return dg.Definitions(sensors=[refused])

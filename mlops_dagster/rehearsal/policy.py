@@ -6,9 +6,9 @@ from pathlib import Path
 from pydantic import BaseModel, ValidationError
 
 from mlops_dagster.components import ModelSpec
-from mlops_dagster.components.model_lifecycle import with_suite
 from mlops_dagster.documents.readable import fields_of
 from mlops_dagster.errors import InvalidPolicyError
+from mlops_dagster.loop.checks.checked_suites import with_suite
 
 SECTIONS = (
     "training",

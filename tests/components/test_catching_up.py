@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from mlops_dagster.clock import ReplayedClock
 from mlops_dagster.components.jobs.reports import reports_defs
-from mlops_dagster.components.partitions import CADENCE, RANGE_END, RANGE_START, hourly
+from mlops_dagster.components.partitions import CADENCE, HOURLY, RANGE_END, RANGE_START
 from mlops_dagster.loop.judging.catching_up import LONGEST_RUN, Stretch, due, stretches
 from mlops_dagster.settings import Settings
 from mlops_dagster.stores import Stores
@@ -136,7 +136,7 @@ class Fleet:
         @dg.asset(
             key=key,
             tags={CADENCE: "hourly_monitoring"},
-            partitions_def=hourly(),
+            partitions_def=HOURLY.partitions(),
             backfill_policy=dg.BackfillPolicy.single_run(),
         )
         def made_hour(context: dg.AssetExecutionContext) -> None:

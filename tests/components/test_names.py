@@ -9,7 +9,7 @@ from flights.definitions import defs
 from mlops_dagster.components import ModelSpec, Platform
 from mlops_dagster.components.fleet import with_fleet
 from mlops_dagster.components.model_lifecycle import lifecycle_defs
-from mlops_dagster.components.partitions import hourly
+from mlops_dagster.components.partitions import HOURLY
 from mlops_dagster.stores import Stores
 from tests.components.test_spec import GOOD
 from tests.support.components.at_a_time import PlatformAt, repository_of
@@ -64,6 +64,6 @@ def test_each_model_is_monitored_whatever_others_the_registry_has(tmp_path: Path
         ticked = repository.get_schedule_def("hourly_monitoring_schedule").evaluate_tick(context)
     asked = [request.tags["dagster/asset_partition_range_start"] for request in ticked.run_requests or ()]
     assert min(asked) == "2013-03-01-03:00"
-    assert hourly().get_partition_key_for_timestamp((AT - timedelta(hours=1)).timestamp()) in {
+    assert HOURLY.partitions().get_partition_key_for_timestamp((AT - timedelta(hours=1)).timestamp()) in {
         request.tags["dagster/asset_partition_range_end"] for request in ticked.run_requests or ()
     }

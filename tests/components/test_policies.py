@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 
 from mlops_dagster.cli import app
 from mlops_dagster.components import Platform, load_from_defs_folder
-from mlops_dagster.components.policies import publish_policies
+from mlops_dagster.components.platform import publish_policies
 from mlops_dagster.errors import FleetError, PolicyConflictError
 from mlops_dagster.loop.spec import ModelSpec
 from mlops_dagster.monitoring import DriftPolicy, ValidationPolicy

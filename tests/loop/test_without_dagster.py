@@ -143,8 +143,8 @@ def orchestrated(world: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[
     before = days(0)
     with pytest.MonkeyPatch.context() as without_pages:
         without_pages.setenv("MLOPS_REPORT_ROWS", "0")
-        without_pages.setattr("mlops_dagster.components.assets.drift_report.profile_hours", lambda *_: {})
-        without_pages.setattr("mlops_dagster.components.checks.validation.publish", lambda *_args, **_more: None)
+        without_pages.setattr("mlops_dagster.loop.shown.pages.profile_hours", lambda *_: {})
+        without_pages.setattr("mlops_dagster.loop.shown.pages.publish", lambda *_args, **_more: None)
         with closing(Orchestrated(home)) as dagster:
             for now in decision_times():
                 for at, happens in _incidents(dagster, home).items():

@@ -1,38 +1,91 @@
-"""The decorators of a model's assets, with the arguments that its assets share."""
+"""The decorators of a model's assets and checks, with the arguments that they share."""
 
-from collections.abc import Callable
-from typing import Any, TypeAlias
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import dagster as dg
 
 from mlops_dagster.components.keys import key_of
-from mlops_dagster.components.partitions import CADENCE, MODEL, STAGE, Cadence, due_every
+from mlops_dagster.components.partitions import CADENCE, MODEL, STAGE, Cadence, starts_of
+from mlops_dagster.components.platform import Platform, publish_policies
+from mlops_dagster.components.views import check_result, not_the_newest, shown
+from mlops_dagster.loop.reporting import ShownReports
+from mlops_dagster.loop.shown.assets import ASSETS, CHECKS
 from mlops_dagster.loop.spec import ModelSpec
+from mlops_dagster.stores import Stores
 
 Decorator: TypeAlias = Callable[[Callable[..., Any]], dg.AssetsDefinition]
 
+if TYPE_CHECKING:
+    Made: TypeAlias = dg.MaterializeResult[Any]
+else:
+    Made = dg.MaterializeResult  # Dagster refuses the parameter beside check_specs
 
-def model_asset(spec: ModelSpec, asset: str, stage: str, *, cadence: str | None = None, **more: Any) -> Decorator:
-    """Define an asset of a model, at a stage of the model's life, with further arguments of `dagster.asset`.
 
-    The fleet's job `cadence` makes it, if one is named.
+def model_asset(
+    spec: ModelSpec, asset: str, *, takes: Sequence[str] = (), after: Sequence[str] = (), **more: Any
+) -> Decorator:
+    """Define an asset of a model, which takes the values of some assets, and only follows others.
+
+    The other arguments are those of `dagster.asset`.
     """
-    tags = {STAGE: stage} if cadence is None else {STAGE: stage, CADENCE: cadence}
-    owners = list(spec.owners)
-    made: Decorator = dg.asset(key=key_of(spec, asset), group_name=spec.prefix, owners=owners, tags=tags, **more)
+    ins = {name: dg.AssetIn(key=key_of(spec, name)) for name in takes}
+    made: Decorator = dg.asset(ins=ins, **{**asset_arguments(spec, asset, *after), **more})
     return made
 
 
-def report_asset(spec: ModelSpec, asset: str, stage: str, cadence: Cadence, **more: Any) -> Decorator:
-    """Define an asset that is a report of hours, days or weeks; one run makes any number of them."""
+def report_asset(spec: ModelSpec, asset: str, cadence: Cadence, *, after: str) -> Decorator:
+    """Define an asset that is a report of hours, days or weeks, with its checks; one run makes any number of them."""
     return model_asset(
         spec,
         asset,
-        stage,
-        cadence=cadence.job,
+        after=[after],
+        tags={STAGE: ASSETS[asset].stage, CADENCE: cadence.job},
         metadata={MODEL: spec.model},
         partitions_def=cadence.partitions(),
-        freshness_policy=due_every(cadence.every),
+        freshness_policy=cadence.freshness(),
         backfill_policy=dg.BackfillPolicy.single_run(),
-        **more,
+        check_specs=checks_of(spec, asset),
     )
+
+
+def asset_arguments(spec: ModelSpec, asset: str, *after: str) -> dict[str, Any]:
+    """Return the arguments that describe an asset, which follows others; its group is the model."""
+    described = ASSETS[asset]
+    return {
+        "key": key_of(spec, asset),
+        "group_name": spec.prefix,
+        "owners": list(spec.owners),
+        "description": described.text.format(spec=spec),
+        "kinds": set(described.kinds),
+        "tags": {STAGE: described.stage},
+        "deps": [key_of(spec, name) for name in after],
+    }
+
+
+def checks_of(spec: ModelSpec, asset: str, *, blocking: bool = False) -> list[dg.AssetCheckSpec]:
+    """Return the checks that an asset evaluates itself."""
+    names = [check for of, check in CHECKS if of == asset]
+    return [dg.AssetCheckSpec(**check_arguments(spec, asset, check), blocking=blocking) for check in names]
+
+
+def check_arguments(spec: ModelSpec, asset: str, check: str) -> dict[str, Any]:
+    """Return the arguments that describe a check."""
+    return {"name": check, "asset": key_of(spec, asset), "description": CHECKS[asset, check].format(spec=spec)}
+
+
+def report(
+    context: dg.AssetExecutionContext,
+    platform: Platform,
+    spec: ModelSpec,
+    judge: Callable[[Stores, ModelSpec, Mapping[str, datetime]], ShownReports],
+) -> Made:
+    """Judge the partitions of a run, and show the reports and the results of their checks."""
+    stores, periods = platform.stores(), starts_of(context)
+    publish_policies(stores, spec, context)
+    reports = judge(stores, spec, periods)
+    overtaken = not_the_newest(context, stores, spec, list(periods)[-1])
+    for key, entries in reports.entries.items():
+        context.add_asset_metadata({**overtaken, **shown(entries)}, partition_key=key)
+    return dg.MaterializeResult(check_results=[check_result(name, found) for name, found in reports.checks.items()])

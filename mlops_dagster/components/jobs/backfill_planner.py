@@ -11,8 +11,8 @@ from typing import Any
 import dagster as dg
 
 from mlops_dagster.components.compat import NOT_FINISHED_STATUSES, PARTITION_NAME_TAG, PRIORITY_TAG
-from mlops_dagster.components.partitions import RANGE_END, RANGE_START, complete, over_by
-from mlops_dagster.loop.judging.catching_up import Stretch, plan
+from mlops_dagster.components.partitions import RANGE_END, RANGE_START, Cadence
+from mlops_dagster.loop.judging.catching_up import Stretch, complete_periods, plan
 from mlops_dagster.reports import ReportKind
 from mlops_dagster.stores import Stores
 
@@ -36,9 +36,7 @@ def catch_up(
     context: dg.ScheduleEvaluationContext,
     stores: Stores,
     assets: Mapping[dg.AssetKey, Reported],
-    partitions: dg.TimeWindowPartitionsDefinition,
-    *,
-    job_name: str,
+    cadence: Cadence,
     again: Mapping[dg.AssetKey, Collection[str]],
 ) -> list[dg.RunRequest] | dg.SkipReason:
     """Request runs of the newest complete partitions that assets lack, and of one stretch of those lacked before.
@@ -46,29 +44,32 @@ def catch_up(
     An asset whose model has no prediction yet is not requested, nor are partitions of a running or queued run.
     Partitions that `again` has for an asset are made once more.
     """
-    now = context.scheduled_execution_time
+    now, instance, partitions = context.scheduled_execution_time, context.instance, cadence.partitions()
     first_at = {model: stores.rollups.first_at(model) for model in {each.model for each in assets.values()}}
     firsts = {key: first for key, each in assets.items() if (first := first_at[each.model]) is not None}
     if not firsts:
         return dg.SkipReason("no predictions yet")
-    instance = context.instance
-    every = complete(partitions, min(firsts.values()), now)
+
+    begin = partitions.get_next_partition_window(partitions.start, respect_bounds=False)
+    assert begin is not None  # of unbounded partitions there is always a next one
+    starts = complete_periods(begin.start, cadence.every, min(firsts.values()), min(now, partitions.end or now))
+    every = [f"{start:{partitions.fmt}}" for start in starts]
     unfinished = instance.get_runs(dg.RunsFilter(statuses=NOT_FINISHED_STATUSES))
-    in_vain = instance.get_runs(dg.RunsFilter(job_name=job_name, statuses=_ENDED_IN_VAIN), limit=REMEMBERED)
-    under_way = set(_tried(unfinished, job_name, firsts, every))
+    in_vain = instance.get_runs(dg.RunsFilter(job_name=cadence.job, statuses=_ENDED_IN_VAIN), limit=REMEMBERED)
+    under_way = set(_tried(unfinished, cadence.job, firsts, every))
     asked = plan(
         every,
         wanted={
-            key: [name for name in every[over_by(partitions, every, first) :] if (key, name) not in under_way]
+            key: [name for name in every[bisect_right(starts, first - cadence.every) :] if (key, name) not in under_way]
             for key, first in firsts.items()
         },
         made={key: _made(instance, stores, key, assets[key], partitions, now) for key in firsts},
-        failures=Counter(_tried(in_vain, job_name, firsts, every)),
+        failures=Counter(_tried(in_vain, cadence.job, firsts, every)),
         again=again,
     )
     if not asked:
         return dg.SkipReason("nothing is missing that is not being made" if under_way else "nothing is missing")
-    return [_request(job_name, now, number, each, each.last == every[-1]) for number, each in enumerate(asked)]
+    return [_request(cadence.job, now, number, each, each.last == every[-1]) for number, each in enumerate(asked)]
 
 
 def _made(

@@ -10,12 +10,14 @@ import dagster as dg
 
 from mlops_dagster.components.compat import UnresolvedAssetJobDefinition
 from mlops_dagster.components.jobs.backfill_planner import Reported, catch_up
-from mlops_dagster.components.keys import REPORTS, key_of
-from mlops_dagster.components.partitions import CADENCE, DAILY, HOURLY, MODEL, WEEKLY, Cadence, daily
+from mlops_dagster.components.keys import key_of
+from mlops_dagster.components.partitions import CADENCE, DAILY, HOURLY, MODEL, WEEKLY, Cadence
 from mlops_dagster.components.platform import Platform
 from mlops_dagster.dagster_pages import prefix_of
 from mlops_dagster.loop.fleet import look_at_each
 from mlops_dagster.loop.judging.days_of_answers import changed_days
+from mlops_dagster.loop.judging.findings import REPORTS
+from mlops_dagster.loop.shown.fleet import JOBS
 from mlops_dagster.loop.spec import ModelSpec
 from mlops_dagster.stores import Stores
 
@@ -28,31 +30,17 @@ def reports_defs(specs: Sequence[ModelSpec]) -> dg.Definitions:
 
     def changed(stores: Stores, now: datetime) -> Mapping[dg.AssetKey, Collection[str]]:
         looks = look_at_each(specs, lambda spec: changed_days(stores, spec, now))
-        keys = {spec.model: key_of(spec, "performance_report") for spec in specs}
-        return {keys[model]: {f"{day:{daily().fmt}}" for day in days} for model, days in looks.found.items()}
+        keys, fmt = {spec.model: key_of(spec, "performance_report") for spec in specs}, DAILY.partitions().fmt
+        return {keys[model]: {f"{day:{fmt}}" for day in days} for model, days in looks.found.items()}
 
-    return dg.Definitions.merge(
-        _reports(
-            HOURLY,
-            "The rows that every model served in an hour, validated, and their drift. Ranges of hours are one run.",
-        ),
-        _reports(
-            DAILY,
-            "Accuracy, F1, latency and errors of every version of every model, by day. Ranges of days are one run.",
-            changed,
-        ),
-        _reports(
-            WEEKLY,
-            "Chi-squared of a week's labels against the baseline, for every model. Ranges of weeks are one run.",
-        ),
-    )
+    return dg.Definitions.merge(_reports(HOURLY), _reports(DAILY, changed), _reports(WEEKLY))
 
 
-def _reports(cadence: Cadence, description: str, changed: Changed | None = None) -> dg.Definitions:
+def _reports(cadence: Cadence, changed: Changed | None = None) -> dg.Definitions:
     """Define a job over all assets of a cadence, and its schedule, which catches up."""
-    name, partitions = cadence.job, cadence.partitions()
+    name, or_changed = cadence.job, "" if changed is None else " or whose labels have changed since"
     job: UnresolvedAssetJobDefinition = dg.define_asset_job(
-        name, selection=dg.AssetSelection.tag(CADENCE, name), description=description
+        name, selection=dg.AssetSelection.tag(CADENCE, name), description=JOBS[name]
     )
 
     @dg.schedule(
@@ -61,14 +49,13 @@ def _reports(cadence: Cadence, description: str, changed: Changed | None = None)
         job_name=name,
         execution_timezone="UTC",
         default_status=dg.DefaultScheduleStatus.RUNNING,
-        description="Requests the reports that are missing"
-        + (" or whose labels have changed since" if changed is not None else "")
-        + ", of the models that lack them: the newest in one run, then older.",
+        description=f"Requests the reports that are missing{or_changed}, of the models that lack them: the newest in "
+        "one run, then older.",
     )
     def schedule(context: dg.ScheduleEvaluationContext, platform: Platform) -> list[dg.RunRequest] | dg.SkipReason:
         stores = platform.stores()
         again = {} if changed is None else changed(stores, context.scheduled_execution_time)
-        return catch_up(context, stores, _assets(context, stores, name), partitions, job_name=name, again=again)
+        return catch_up(context, stores, _assets(context, stores, name), cadence, again)
 
     return dg.Definitions(jobs=[job], schedules=[schedule])
 

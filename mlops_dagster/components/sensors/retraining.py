@@ -1,7 +1,7 @@
 """The fleet's sensor that starts retrainings: on drift, on bad performance or on the cadence, the first that comes."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 
 import dagster as dg
@@ -9,10 +9,11 @@ import dagster as dg
 from mlops_dagster.components.assets.training import TrainingRun
 from mlops_dagster.components.compat import RUN_KEY_TAG, UnresolvedAssetJobDefinition
 from mlops_dagster.components.platform import Platform
+from mlops_dagster.components.sensors.own import sensor
 from mlops_dagster.components.sensors.training_runs import retrain_job, training_runs, unfinished_trainings
 from mlops_dagster.loop.fleet import in_short, look_at_each
 from mlops_dagster.loop.retraining.consider import consider_retraining
-from mlops_dagster.loop.retraining.in_turn import in_turn
+from mlops_dagster.loop.retraining.in_turn import take_turns
 from mlops_dagster.loop.spec import ModelSpec
 from mlops_dagster.retraining.policy import RetrainDecision
 
@@ -23,35 +24,23 @@ def retraining_sensor(
     """Return the sensor `retraining`, which launches the job `retrain` of a model, one of `jobs`."""
     by_model = {spec.model: spec for spec in specs}
 
-    @dg.sensor(
-        jobs=jobs,
-        minimum_interval_seconds=60,
-        default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Starts a model's job `retrain` on drift, on concept drift or under the macro-F1 floor (with its "
-        "cool-down), or on the cadence; within its budget, never two of a model, and MLOPS_MAX_RETRAININGS of all "
-        "models at a time. It only ever makes challengers.",
-    )
+    @sensor("retraining", seconds=60, jobs=jobs)
     def retraining(context: dg.SensorEvaluationContext, platform: Platform) -> dg.SensorResult | dg.SkipReason:
-        stores = platform.stores()
+        stores, instance = platform.stores(), context.instance
         now, most = stores.clock.now(), stores.settings.max_retrainings
-        runs = training_runs(context.instance, specs)
+        runs = training_runs(instance, specs)
         looks = look_at_each(specs, lambda spec: consider_retraining(stores, spec, runs[spec.model]))
-        asked = {model: found for model, found in looks.found.items() if found.retrain}
-        tried = _tried(context.instance, asked, now)
-        waiting = {model: found for model, found in asked.items() if model not in tried}
-        chosen = in_turn(waiting, most - unfinished_trainings(context.instance), now.date())
-        if chosen:  # models that could not be looked at are in the log, and fail the next tick
-            return dg.SensorResult([_request(by_model[model], asked[model], now) for model in chosen])
+        tried = _tried(instance, [model for model, found in looks.found.items() if found.retrain], now)
+        turn = take_turns(looks.found, tried, most=most, unfinished=unfinished_trainings(instance), day=now.date())
+        if turn.models:  # models that could not be looked at are in the log, and fail the next tick
+            return dg.SensorResult([_request(by_model[model], looks.found[model], now) for model in turn.models])
         looks.check()
-        said = {model: found.reason for model, found in looks.found.items()}
-        said |= dict.fromkeys(tried, "was tried today")
-        said |= dict.fromkeys(waiting, f"waits: {most} retrainings run or are queued, as MLOPS_MAX_RETRAININGS says")
-        return dg.SkipReason(in_short(said) or "no models")
+        return dg.SkipReason(in_short(turn.waits) or "no models")
 
     return retraining
 
 
-def _tried(instance: dg.DagsterInstance, models: Mapping[str, RetrainDecision], now: datetime) -> set[str]:
+def _tried(instance: dg.DagsterInstance, models: Sequence[str], now: datetime) -> set[str]:
     """Return the models for which a run was requested today: a failed one is not repeated before tomorrow."""
     keys = {_run_key(model, now): model for model in models}
     runs = instance.get_runs(dg.RunsFilter(tags={RUN_KEY_TAG: list(keys)})) if keys else []

@@ -3,13 +3,13 @@
 They act within their tick: a run would start half a minute later, and with 1,000 models minutes later.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 import dagster as dg
 
-from mlops_dagster.components.assets.deployment_record import record
-from mlops_dagster.components.platform import Platform
-from mlops_dagster.components.policies import publish_policies
+from mlops_dagster.components.assets.deployment import record
+from mlops_dagster.components.platform import Platform, publish_policies
+from mlops_dagster.components.sensors.own import sensor
 from mlops_dagster.loop.fleet import in_short, look_at_each
 from mlops_dagster.loop.roll_out import Step, roll_back_under_floor, roll_out, take_out
 from mlops_dagster.loop.spec import ModelSpec
@@ -22,12 +22,7 @@ ROLLOUTS = "rollouts"
 def limits_sensor(specs: Sequence[ModelSpec]) -> dg.SensorDefinition:
     """Return the sensor `limits`, which reads the running rollouts and their counts, and nothing else."""
 
-    @dg.sensor(
-        minimum_interval_seconds=10,
-        default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Rolls a challenger of any model back as soon as the evidence proves it bad, and closes the "
-        "rollout of one that the fuse has cut off. Does nothing else.",
-    )
+    @sensor("limits", seconds=10)
     def limits(context: dg.SensorEvaluationContext, platform: Platform) -> dg.SkipReason:
         stores = platform.stores()
         running = stores.rollouts.running_models()
@@ -39,14 +34,7 @@ def limits_sensor(specs: Sequence[ModelSpec]) -> dg.SensorDefinition:
 def rollouts_sensor(specs: Sequence[ModelSpec]) -> dg.SensorDefinition:
     """Return the sensor `rollouts`, which starts and advances rollouts, and rolls back if it finds a proof first."""
 
-    @dg.sensor(
-        name=ROLLOUTS,
-        minimum_interval_seconds=30,
-        default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Looks at the evidence of every model's rollout and acts: start, advance, hold, promote, roll back "
-        "or give up. The model's asset `deployment` shows each step. Without a champion, the newest version that "
-        "passes the gates is promoted.",
-    )
+    @sensor(ROLLOUTS, seconds=30)
     def rollouts(context: dg.SensorEvaluationContext, platform: Platform) -> dg.SkipReason:
         def act(stores: Stores, spec: ModelSpec) -> Step:
             publish_policies(stores, spec, context)
@@ -60,12 +48,7 @@ def rollouts_sensor(specs: Sequence[ModelSpec]) -> dg.SensorDefinition:
 def macro_f1_floor_sensor(specs: Sequence[ModelSpec]) -> dg.SensorDefinition:
     """Return the sensor `macro_f1_floor`, which acts on the daily reports."""
 
-    @dg.sensor(
-        minimum_interval_seconds=60,
-        default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Rolls a champion back when its daily report finds it under the macro-F1 floor, and the one before "
-        "it proven better on the same labels. Otherwise the sensor `retraining` acts on the report.",
-    )
+    @sensor("macro_f1_floor", seconds=60)
     def macro_f1_floor(context: dg.SensorEvaluationContext, platform: Platform) -> dg.SkipReason:
         return _acted(context, platform.stores(), specs, roll_back_under_floor)
 
@@ -75,7 +58,7 @@ def macro_f1_floor_sensor(specs: Sequence[ModelSpec]) -> dg.SensorDefinition:
 def _acted(
     context: dg.SensorEvaluationContext,
     stores: Stores,
-    specs: Iterable[ModelSpec],
+    specs: Sequence[ModelSpec],
     act: Callable[[Stores, ModelSpec], Step],
 ) -> dg.SkipReason:
     """Act on each model and record the step at once; raises FleetError after the last model if one failed."""

@@ -6,8 +6,8 @@ import dagster as dg
 
 from mlops_dagster.clock import SystemClock
 from mlops_dagster.components.compat import InstigatorType, SensorInstigatorData
-from mlops_dagster.components.platform import Platform
-from mlops_dagster.components.policies import location_of
+from mlops_dagster.components.platform import Platform, location_of
+from mlops_dagster.components.sensors.own import sensor
 from mlops_dagster.components.sensors.serving_versions import ROLLOUTS
 from mlops_dagster.loop.spec import ModelSpec
 from mlops_dagster.loop.unnamed import look_after_unnamed
@@ -20,12 +20,7 @@ def unnamed_sensor(specs: Sequence[ModelSpec]) -> dg.SensorDefinition:
     """Return the sensor `models_without_definition`."""
     named = {spec.model for spec in specs}
 
-    @dg.sensor(
-        minimum_interval_seconds=60,
-        default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Finds models that no definition names: their rollouts are held where they are, a challenger that "
-        "is proven bad is still taken out, and the alert `no_definition` is open until a definition names them again.",
-    )
+    @sensor("models_without_definition", seconds=60)
     def models_without_definition(context: dg.SensorEvaluationContext, platform: Platform) -> dg.SkipReason:
         others = _live_locations(context.instance) - {location_of(context)}
         looks = look_after_unnamed(platform.stores(), named, others)

@@ -6,12 +6,22 @@ from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 
+from mlops_dagster.loop.spec import ModelSpec
 from mlops_dagster.monitoring.validation.expectations.document import check_suite_file, read_suite
 from mlops_dagster.retraining.trainer import load_trainer
 from mlops_dagster.settings import Settings
 
 
-def check_suite(file: Path, trainer: str) -> None:
+def with_suite(spec: ModelSpec, folder: Path) -> ModelSpec:
+    """Make the suite's path absolute, from the YAML's folder; raises InvalidSuiteError if it can never be evaluated."""
+    if spec.validation.suite is None:
+        return spec
+    file = folder.absolute() / spec.validation.suite
+    _check_suite(file, spec.trainer)
+    return spec.model_copy(update={"validation": spec.validation.model_copy(update={"suite": file})})
+
+
+def _check_suite(file: Path, trainer: str) -> None:
     """Raise InvalidSuiteError for a file that is not a suite, or that no batch of the trainer's schema can answer.
 
     The check imports Great Expectations, which takes seconds, and each Dagster run loads the YAML: so the digest of a

@@ -6,7 +6,7 @@ partitions that have failed before, in ever shorter pieces.
 
 from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Generic, TypeVar
 
@@ -28,6 +28,18 @@ class Stretch(Generic[Asset]):
     assets: frozenset[Asset]
     failures: int
     """The number of times that each of these assets has failed on these partitions."""
+
+
+def complete_periods(first: datetime, every: timedelta, since: datetime, until: datetime) -> list[datetime]:
+    """Return the beginnings of the periods that hold some of the time after `since` and are over by `until`.
+
+    The periods are `every` so long, one after the other from `first` on.
+
+    >>> complete_periods(datetime(2013, 3, 1), timedelta(days=1), datetime(2013, 2, 1), datetime(2013, 3, 3, 9))
+    [datetime.datetime(2013, 3, 1, 0, 0), datetime.datetime(2013, 3, 2, 0, 0)]
+    """
+    skipped = max((since - first) // every, 0)
+    return [first + number * every for number in range(skipped, (until - first) // every)]
 
 
 def plan(

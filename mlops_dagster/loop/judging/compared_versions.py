@@ -1,6 +1,9 @@
 """The choice of the two versions that a comparison is about."""
 
+from datetime import datetime
+
 from mlops_dagster.registry import ModelVersion
+from mlops_dagster.rollout import Rollout
 from mlops_dagster.stores import Stores
 
 
@@ -21,3 +24,13 @@ def versions_to_compare(
     names = (champion or found[0], challenger or found[1])
     old, new = (stores.registry.get(model, name) if name else None for name in names)
     return old, new
+
+
+def comparable_rollout(stores: Stores, model: str, now: datetime) -> Rollout | str:
+    """Return the running rollout of a model if there are labels to compare its versions by, else the reason."""
+    rollout = stores.rollouts.active(model)
+    if rollout is None:
+        return "no rollout is running"
+    if not any(arm.counts.labelled for arm in stores.rollups.events(model, rollout.started_at, now)):
+        return f"no labels yet since the rollout of {rollout.challenger} began"
+    return rollout

@@ -1,8 +1,9 @@
 """The kinds of reports on a model, and the content of each kind."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final, TypedDict
+from typing import Any, Final, TypedDict
 
 from mlops_dagster.monitoring import (
     ConceptReport,
@@ -73,6 +74,14 @@ VALIDATION: Final = ReportKind("validation", HOUR, ValidatedHour)
 DRIFT: Final = ReportKind("drift", HOUR, HourOfDrift)
 PERFORMANCE: Final = ReportKind("performance", DAY, DayOfPerformance)
 LABELS: Final = ReportKind("labels", WEEK, WeekOfLabels)
+
+REPORTS: Final[Mapping[str, ReportKind[Any]]] = {
+    "prediction_batch": VALIDATION,
+    "drift_report": DRIFT,
+    "performance_report": PERFORMANCE,
+    "label_drift": LABELS,
+}
+"""The kind of report that each of a model's monitoring assets makes for a period."""
 
 
 class _Verdict(TypedDict):

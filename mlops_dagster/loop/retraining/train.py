@@ -26,21 +26,27 @@ class ReadTrainingSet(NamedTuple):
     validation: ValidationResult
 
 
-def tell_retraining(stores: Stores, model: str, trigger: str, reason: str, numbers: Numbers) -> None:
-    """Tell that a retraining has started, with its trigger and the numbers that caused it."""
-    summary = f"a retraining has started ({trigger})"
+class Cause(NamedTuple):
+    """The cause of a retraining: its trigger, the reason as a sentence, and the numbers behind it."""
+
+    trigger: str
+    reason: str
+    numbers: Numbers
+
+
+def tell_retraining(stores: Stores, model: str, cause: Cause) -> None:
+    """Tell that a retraining has started, and its cause."""
+    summary = f"a retraining has started ({cause.trigger})"
     stores.alerts.tell(
         model,
         Notice.RETRAINING_STARTED,
-        f"{summary}: {reason}" if reason else summary,
+        f"{summary}: {cause.reason}" if cause.reason else summary,
         done="it makes a challenger, and touches no traffic",
-        evidence={"trigger": trigger, **numbers},
+        evidence={"trigger": cause.trigger, **cause.numbers},
     )
 
 
-def read_and_validate(
-    stores: Stores, spec: ModelSpec, as_of: datetime, *, trigger: str, reason: str, numbers: Numbers
-) -> ReadTrainingSet:
+def read_and_validate(stores: Stores, spec: ModelSpec, as_of: datetime, cause: Cause) -> ReadTrainingSet:
     """Read the training set as of a time, and validate it by the suite of the champion where the schema is the same.
 
     Raises InvalidInputError, InvalidSuiteError, TrainingDataError, StorageError.
@@ -52,6 +58,7 @@ def read_and_validate(
     baseline = champion.baseline if champion is not None and champion.schema == trainer.SCHEMA else None
     suite = suite_of(trainer.SCHEMA, baseline, spec.validation, spec.drift.rows_per_observation)
     found = validate(frame, suite, "training_set", alpha=spec.validation.alpha)
+    trigger, reason, numbers = cause
     rows = TrainingSet(frame, on_card(suite, found), as_of=as_of, trigger=trigger, reason=reason, numbers=dict(numbers))
     return ReadTrainingSet(rows, found)
 

@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 
 from mlops_dagster.loop.roll_out import Step
-from mlops_dagster.loop.shown.entries import Entries, Table, finite
+from mlops_dagster.loop.shown.entries import Entries, Table, finite, links_to
 from mlops_dagster.registry import Deployment
 from mlops_dagster.rollout.entities import TestResult
 
 
-def action_entries(step: Step, deployed: Deployment) -> Entries:
+def action_entries(model: str, step: Step, deployed: Deployment) -> Entries:
     """Return an action, its reason, the versions that serve since, and the decision with its evidence."""
     decision = step.decision
     return {
@@ -30,6 +30,7 @@ def action_entries(step: Step, deployed: Deployment) -> Entries:
                 "evidence": Table([_test(test) for test in decision.tests]),
             }
         ),
+        **links_to(model, version="registered_version", comparison="champion_challenger"),
     }
 
 

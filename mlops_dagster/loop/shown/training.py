@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from mlops_dagster.loop.judging.findings import outcome_of
-from mlops_dagster.loop.shown.entries import Data, Entries, Markdown, Table
+from mlops_dagster.loop.shown.entries import Data, Entries, Markdown, RunLink, Table, links_to
 from mlops_dagster.loop.spec import ModelSpec
 from mlops_dagster.monitoring import ValidationResult
 from mlops_dagster.registry import PAIRED, ModelCard, ModelVersion
@@ -39,10 +39,11 @@ def candidate_entries(spec: ModelSpec, found: Candidate) -> Entries:
         "evaluated_rows": found.evaluation[0].rows,
         **({} if effect is None else {"rows_per_observation": round(effect.of_many_blocks, 2)}),
         "digest": found.digest,
+        **links_to(spec.model, card="model_card"),
     }
 
 
-def card_entries(card: ModelCard, candidate: Candidate) -> Entries:
+def card_entries(spec: ModelSpec, card: ModelCard, candidate: Candidate) -> Entries:
     """Return the model card, and the parts of it that people look for."""
     return {
         "state": f"incomplete: {', '.join(card.missing())}" if card.missing() else "complete",
@@ -53,11 +54,12 @@ def card_entries(card: ModelCard, candidate: Candidate) -> Entries:
         **({"regimes": Table.of("regime", card.regimes)} if card.regimes else {}),
         "fairness_gaps": Table([{"attribute": audit.attribute, **audit.gaps} for audit in card.fairness]),
         "micro_f1_interval": " to ".join(f"{end:.4f}" for end in candidate.evaluation[0].intervals["micro_f1"]),
+        **links_to(spec.model, version="registered_version"),
     }
 
 
-def version_entries(rows: TrainingSet, version: ModelVersion, champion: ModelVersion | None) -> Entries:
-    """Return a registered version, its origin, and the champion at the time."""
+def version_entries(rows: TrainingSet, version: ModelVersion, champion: ModelVersion | None, run: str) -> Entries:
+    """Return a registered version, its origin with the run, and the champion at the time."""
     return {
         "version": version.version,
         "trigger": rows.trigger,
@@ -71,6 +73,8 @@ def version_entries(rows: TrainingSet, version: ModelVersion, champion: ModelVer
         **{name: round(value, 4) for name, value in version.metrics.items()},
         "signed": version.signature is not None,
         "lineage": Data(dict(version.lineage)),
+        **links_to(version.model, card="model_card", deployment="deployment"),
+        "run": RunLink(run),
     }
 
 

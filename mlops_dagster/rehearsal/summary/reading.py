@@ -6,9 +6,9 @@ from datetime import datetime, timedelta
 
 import dagster as dg
 
-from mlops_dagster.components.checks.gates import CHECK as GATES_CHECK
 from mlops_dagster.components.compat import AssetCheckExecutionRecordStatus
 from mlops_dagster.loop.roll_out import PROMOTION, PROMOTION_REFUSED
+from mlops_dagster.loop.shown.checks import GATES_OPEN
 from mlops_dagster.monitoring import Performance, performance
 from mlops_dagster.predictions import SERVED, audit
 from mlops_dagster.rehearsal.plan import Plan
@@ -117,7 +117,7 @@ def _bad_release(plan: Plan, stores: Stores, bad: BadRelease, version: str | Non
 
 def _refused_by_gates(plan: Plan, instance: dg.DagsterInstance) -> Iterator[Refusal]:
     """Yield the versions that passed no gates while there was no champion."""
-    key = dg.AssetCheckKey(_key(plan, "registered_version"), GATES_CHECK)
+    key = dg.AssetCheckKey(_key(plan, "registered_version"), GATES_OPEN)
     storage, failed = instance.event_log_storage, {AssetCheckExecutionRecordStatus.FAILED}
     for record in reversed(storage.get_asset_check_execution_history(key, limit=PAGE, status=failed)):
         assert record.event is not None

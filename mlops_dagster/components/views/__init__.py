@@ -1,1 +1,0 @@
-"""Views of reports and comparisons in Dagster's UI."""

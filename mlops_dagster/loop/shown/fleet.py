@@ -1,0 +1,42 @@
+"""The fleet's jobs and sensors, described for people."""
+
+from collections.abc import Mapping
+from typing import Final
+
+SENSORS: Final[Mapping[str, str]] = {
+    "limits": "Rolls a challenger of any model back as soon as the evidence proves it bad, and closes the rollout of "
+    "one that the fuse has cut off. Does nothing else.",
+    "rollouts": "Looks at the evidence of every model's rollout and acts: start, advance, hold, promote, roll back or "
+    "give up. The model's asset `deployment` shows each step. Without a champion, the newest version that passes the "
+    "gates is promoted.",
+    "macro_f1_floor": "Rolls a champion back when its daily report finds it under the macro-F1 floor, and the one "
+    "before it proven better on the same labels. Otherwise the sensor `retraining` acts on the report.",
+    "retraining": "Starts a model's job `retrain` on drift, on concept drift or under the macro-F1 floor (with its "
+    "cool-down), or on the cadence; within its budget, never two of a model, and MLOPS_MAX_RETRAININGS of all models "
+    "at a time. It only ever makes challengers.",
+    "retraining_killed": "Opens the alert `retraining_failed` for a retraining run whose process was killed (out of "
+    "memory, a machine that went away) or hung, or that failed without telling so itself. The daemon launches one that "
+    "was killed again, as often as the model's `retries` say.",
+    "champion_challenger": "Compares the two versions of each running rollout once a day, from the first labels on.",
+    "models_without_definition": "Finds models that no definition names: their rollouts are held where they are, a "
+    "challenger that is proven bad is still taken out, and the alert `no_definition` is open until a definition names "
+    "them again.",
+}
+"""The description of each sensor of the fleet, by its name."""
+
+JOBS: Final[Mapping[str, str]] = {
+    "hourly_monitoring": "The rows that every model served in an hour, validated, and their drift. Ranges of hours are "
+    "one run.",
+    "daily_performance": "Accuracy, F1, latency and errors of every version of every model, by day. Ranges of days are "
+    "one run.",
+    "weekly_label_drift": "Chi-squared of a week's labels against the baseline, for every model. Ranges of weeks are "
+    "one run.",
+    "champion_challenger": "Score champion and challenger on the same labelled rows, for every model. It never touches "
+    "traffic. Select one model's asset to compare only its versions.",
+    "retrain": "Fit, evaluate and register a challenger. It never touches traffic.",
+    "batch_scores": "Validate the rows of a day and, if they pass, score them.",
+    "promote": "Make a version of a model champion. Refused if its card or its quality falls short.",
+    "rollback": "Take a bad champion out of the traffic.",
+    "rollout_by_hand": "Pause, resume, advance or abort the running rollout of a model.",
+}
+"""The description of each job, by its name; a job of one model is there by the second part of its name."""

@@ -1,0 +1,128 @@
+"""Pages and files for people to look at: data docs of validations, whylogs profiles, Evidently reports.
+
+If making one fails, the judgement counts all the same, and its entry says why it was not made.
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+
+from mlops_dagster.dagster_pages import asset_page
+from mlops_dagster.errors import told
+from mlops_dagster.loop.judging.findings import HourOfDrift
+from mlops_dagster.loop.shown.entries import Entries, FileLink
+from mlops_dagster.loop.spec import ModelSpec
+from mlops_dagster.monitoring import ValidationResult
+from mlops_dagster.monitoring.pages.data_docs import publish
+from mlops_dagster.monitoring.pages.evidently_reports import publish_report
+from mlops_dagster.monitoring.pages.whylogs_profiles import profile_hours
+from mlops_dagster.reports import HOUR, Report
+from mlops_dagster.stores import Stores
+
+logger = logging.getLogger(__name__)
+
+
+def log_of(stores: Stores, spec: ModelSpec) -> Entries:
+    """Return the Delta table of the model's predictions: a folder, or s3://bucket/prefix."""
+    return {"log": FileLink(stores.log.place.table(f"predictions/{spec.model}", options=False).uri, opens=False)}
+
+
+def page_of_validation(
+    stores: Stores,
+    spec: ModelSpec,
+    asset: str,
+    name: str,
+    result: ValidationResult,
+    *,
+    partition: str = "",
+    replace: bool = False,
+) -> Entries:
+    """Publish the page of a validation; return the link to the page, or nothing if there was nothing to validate.
+
+    Args:
+        stores: the stores.
+        spec: the model.
+        asset: the asset that was validated, to which the page links back.
+        name: the name of the page among those of the asset.
+        result: the validation.
+        partition: the partition of the asset.
+        replace: whether the page replaces an earlier one of its name.
+    """
+    source = _back_to(stores, spec, asset, partition)
+    return _page(
+        "data_docs",
+        lambda: publish(stores.data_docs, f"{spec.model}/{asset}/{name}", result, source=source, replace=replace),
+    )
+
+
+def pages_of_hours(
+    stores: Stores, spec: ModelSpec, found: Mapping[datetime, ValidationResult]
+) -> dict[datetime, Entries]:
+    """Return the link to the page of each hour; an hour that failed or is in doubt has a separate page.
+
+    The clean hours of a day share one page, which shows the newest of them: so the number of pages grows with the
+    number of faults, and not with the hours.
+    """
+    pages: dict[str, Entries] = {}
+    names: dict[datetime, str] = {}
+    for hour, result in sorted(found.items(), reverse=True):
+        clean = result.passed and not result.doubts
+        names[hour] = name = f"{hour:%Y-%m-%d}{'-clean' if clean else f'T{hour:%H}'}"
+        if name not in pages:
+            partition = f"{hour:%Y-%m-%d-%H:%M}"
+            pages[name] = page_of_validation(
+                stores, spec, "prediction_batch", name, result, partition=partition, replace=clean
+            )
+    return {hour: pages[name] for hour, name in names.items()}
+
+
+def profiles_of_hours(
+    stores: Stores, model: str, since: datetime, until: datetime
+) -> tuple[Mapping[datetime, list[str]], str]:
+    """Make the whylogs profiles of each hour; return their addresses by hour, and a text on all of them."""
+    try:
+        found = profile_hours(stores.log, model, since, until, stores.profiles)
+    except Exception as error:
+        return {}, _not_made("whylogs profiles", error)
+    return found, f"{sum(map(len, found.values()))} files"
+
+
+def evidently_page(stores: Stores, spec: ModelSpec, hour: Report[HourOfDrift], partition: str) -> Entries:
+    """Return the link to the Evidently report of the window that ends with an hour; nothing without a champion."""
+    champion, drift, rows = hour.champion, hour.content.drift, stores.settings.report_rows
+    if champion is None or drift is None or not rows:
+        return {}
+    until = hour.start + HOUR
+
+    def draw() -> str | None:
+        return publish_report(
+            stores.log,
+            stores.registry.get(spec.model, champion),
+            drift,
+            until - timedelta(hours=spec.drift.window_hours),
+            until,
+            rows=rows,
+            files=stores.report_pages,
+            source=_back_to(stores, spec, "drift_report", partition),
+        )
+
+    return _page("evidently", draw) or {"evidently": "not made: the log has no rows of the window"}
+
+
+def _page(entry: str, draw: Callable[[], str | None]) -> Entries:
+    try:
+        place = draw()
+    except Exception as error:
+        return {entry: _not_made(entry, error)}
+    return {} if place is None else {entry: FileLink(place)}
+
+
+def _not_made(what: str, error: Exception) -> str:
+    logger.error("%s: not made (%s); materialize it again", what, told(error))
+    return f"not made: {told(error)}"
+
+
+def _back_to(stores: Stores, spec: ModelSpec, asset: str, partition: str) -> str | None:
+    """Return the page of an asset for a file to link to; None without MLOPS_DAGSTER_URL."""
+    ui = stores.settings.dagster_url
+    return None if ui is None else asset_page(ui, spec.model, asset, partition)
