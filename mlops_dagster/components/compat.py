@@ -4,8 +4,6 @@ None of these has a public name. `python -m checks.private_names` refuses them e
 """
 
 import os
-from importlib import import_module
-from typing import TYPE_CHECKING, Final
 
 from dagster import DagsterInstance, ScheduleEvaluationContext
 from dagster._core.definitions.asset_selection import KeysAssetSelection
@@ -14,10 +12,18 @@ from dagster._core.definitions.run_request import InstigatorType
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 from dagster._core.errors import DagsterUserCodeProcessError
 from dagster._core.events import JobFailureData, RunFailureReason
+from dagster._core.instance.ref import InstanceRef
 from dagster._core.scheduler.instigation import SensorInstigatorData
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
+from dagster._core.storage.event_log import SqliteEventLogStorage
+from dagster._core.storage.event_log.schema import SqlEventLogStorageMetadata
+from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME
+from dagster._core.storage.noop_compute_log_manager import NoOpComputeLogManager
+from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 from dagster._core.storage.tags import PARTITION_NAME_TAG, PRIORITY_TAG, RUN_KEY_TAG
+from dagster._core.workspace.load_target import WorkspaceFileTarget
+from dagster._grpc.utils import get_loadable_targets
 from dagster._serdes import ConfigurableClassData
 from dagster._utils.schedules import reverse_cron_string_iterator
 from dagster._utils.warnings import suppress_dagster_warnings
@@ -42,29 +48,6 @@ from dagster_shared.error import SerializableErrorInfo
 from dagster_shared.record import copy
 from dagster_shared.utils import safe_is_subclass
 
-if TYPE_CHECKING:
-    from dagster._core.instance.ref import InstanceRef
-    from dagster._core.storage.event_log import SqliteEventLogStorage
-    from dagster._core.storage.event_log.schema import SqlEventLogStorageMetadata
-    from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME
-    from dagster._core.storage.noop_compute_log_manager import NoOpComputeLogManager
-    from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
-    from dagster._core.workspace.load_target import WorkspaceFileTarget
-    from dagster._grpc.utils import get_loadable_targets
-
-
-_LATE: Final = {
-    "InstanceRef": "dagster._core.instance.ref",
-    "SqliteEventLogStorage": "dagster._core.storage.event_log",
-    "SqlEventLogStorageMetadata": "dagster._core.storage.event_log.schema",
-    "INDEX_SHARD_NAME": "dagster._core.storage.event_log.sqlite.sqlite_event_log",
-    "NoOpComputeLogManager": "dagster._core.storage.noop_compute_log_manager",
-    "SQLITE_BUSY_TIMEOUT_SECONDS": "dagster._core.storage.sqlite",
-    "WorkspaceFileTarget": "dagster._core.workspace.load_target",
-    "get_loadable_targets": "dagster._grpc.utils",
-}
-"""The names that only a rehearsal uses, with their modules: a code location does not wait half a second for them."""
-
 
 def is_check() -> bool:
     """Return whether `dg check defs` or `dagster definitions validate` loads the definitions: both set this."""
@@ -74,9 +57,3 @@ def is_check() -> bool:
 def stay_in(instance: DagsterInstance, context: ScheduleEvaluationContext) -> None:
     """Let a schedule's context use this open instance; else it opens the instance again, half a second for each."""
     context._instance = instance  # type: ignore[assignment]  # inferred from its None
-
-
-def __getattr__(name: str) -> object:
-    if name not in _LATE:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_LATE[name]), name)

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import dagster as dg
-from pydantic import ValidationError
 
 from mlops_dagster.components.compat import (
     EXPLICITLY_IGNORED_GLOB_PATTERNS,
@@ -38,9 +37,9 @@ from mlops_dagster.components.model_lifecycle import ModelLifecycle
 from mlops_dagster.components.partitions import begin_on
 from mlops_dagster.components.refused import RefusedModel
 from mlops_dagster.components.sensors.training_runs import retrain_job
-from mlops_dagster.documents.readable import fields_of
+from mlops_dagster.documents.readable import reason_at
 from mlops_dagster.documents.yaml_files import read_yaml
-from mlops_dagster.errors import InvalidDefinitionError, MlopsError
+from mlops_dagster.errors import InvalidDefinitionError
 from mlops_dagster.names import fold_model
 
 Sought = TypeVar("Sought", bound=dg.Component)
@@ -188,7 +187,7 @@ def _declared(context: ComponentDeclLoadContext) -> ComponentDecl[Any] | None:
         read_yaml(yaml)  # Dagster's reader would silently take the last of two equal keys
         return build_filesystem_component_decl_from_context(context)
     except (Exception, SystemExit) as error:
-        refused = RefusedModel("", repr(context.component_loc), _reason(str(yaml), error))
+        refused = RefusedModel("", repr(context.component_loc), reason_at(str(yaml), error))
 
         def give(context: ComponentDeclLoadContext) -> RefusedModel:  # Dagster reads the type
             return refused
@@ -201,7 +200,7 @@ def _refused(decl: YamlDecl | YamlFileDecl, error: BaseException) -> RefusedMode
     if isinstance(decl, YamlDecl) and decl.component_file_model is not None:
         attributes = decl.component_file_model.attributes
     model = attributes.get("model") if isinstance(attributes, dict) else None
-    return RefusedModel(str(model or ""), repr(decl.loc), _reason(_position(decl, error), error))
+    return RefusedModel(str(model or ""), repr(decl.loc), reason_at(_position(decl, error), error))
 
 
 def _position(decl: YamlDecl | YamlFileDecl, error: BaseException) -> str:
@@ -212,11 +211,3 @@ def _position(decl: YamlDecl | YamlFileDecl, error: BaseException) -> str:
     tree = decl.source_tree.source_position_tree
     named = (tree.lookup(["attributes", *key.split(".")]) for key in _KEY.findall(str(error)))
     return str(next(filter(None, named), tree.position))
-
-
-def _reason(position: str, error: BaseException) -> str:
-    if isinstance(error, ValidationError):
-        return fields_of(error)  # Dagster has written file and line into each of its places
-    if isinstance(error, MlopsError):
-        return error.message if position in error.message else f"{position}: {error.message}"
-    return f"{position}: {type(error).__name__}: {error}"

@@ -36,7 +36,7 @@ class Cadence:
     cron: str
 
     def partitions(self) -> dg.TimeWindowPartitionsDefinition:
-        """Return the partitions from the first day on; raises InvalidDefinitionError if there is no first day."""
+        """Return the partitions from the first day on; raises InvalidDefinitionError without a first day."""
         return _partitions(self)
 
     def freshness(self) -> dg.FreshnessPolicy | None:

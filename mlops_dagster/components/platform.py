@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import dagster as dg
 
-from mlops_dagster.clock import Clock, SystemClock, parse_time
-from mlops_dagster.errors import EventTimeError, InvalidInputError
+from mlops_dagster.clock import Clock, SystemClock
+from mlops_dagster.loop.as_of import time_of
 from mlops_dagster.loop.spec import ModelSpec
-from mlops_dagster.registry import CLOCKS_DIFFER
 from mlops_dagster.settings import Settings
 from mlops_dagster.stores import Stores
 
@@ -48,20 +47,8 @@ class AsOf(dg.Config):
     as_of: str = ""
 
     def time(self, platform: Platform) -> datetime:
-        """Return the time to look at: `as_of`, or now.
-
-        Raises InvalidInputError if `as_of` is not a time with a zone, and EventTimeError if it is in the future.
-        """
-        now = platform.clock().now()
-        if not self.as_of:
-            return now
-        try:
-            time = parse_time(self.as_of)
-        except ValueError as error:
-            raise InvalidInputError(f"as_of is {self.as_of!r}: {error}") from error
-        if time > now + CLOCKS_DIFFER:
-            raise EventTimeError(f"as_of is {self.as_of}, but it is {now.isoformat()}; correct it, or leave it out")
-        return time
+        """Return the time to look at: `as_of`, or now; raises InvalidInputError for an unusable time."""
+        return time_of(self.as_of, platform.clock().now())
 
 
 RunContext: TypeAlias = dg.OpExecutionContext | dg.AssetExecutionContext

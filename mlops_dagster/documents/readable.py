@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
-from mlops_dagster.errors import UnreadableError
+from mlops_dagster.errors import MlopsError, UnreadableError
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
@@ -54,3 +54,14 @@ def fields_of(error: "ValidationError") -> str:
     """
     found = error.errors(include_url=False, include_context=False, include_input=False)
     return "; ".join(": ".join(filter(None, (".".join(map(str, each["loc"])), each["msg"]))) for each in found)
+
+
+def reason_at(position: str, error: BaseException) -> str:
+    """Return the reason why a document cannot be used, with its position (file and line) in front."""
+    from pydantic import ValidationError
+
+    if isinstance(error, ValidationError):
+        return fields_of(error)  # whose places have file and line already, written by Dagster
+    if isinstance(error, MlopsError):
+        return error.message if position in error.message else f"{position}: {error.message}"
+    return f"{position}: {type(error).__name__}: {error}"

@@ -148,8 +148,8 @@ class Service:
     def metrics(self) -> bytes:
         """Return all metrics as text for Prometheus; the spool is measured now, as the process that ships may hang."""
         try:
-            self.telemetry.spooled(self.stores.spool.depth(), WALL.now())
-            self.telemetry.held({table.table: table.entries for table in self.stores.spool.held.tables()})
+            self.telemetry.spool.measured(self.stores.spool.depth(), WALL.now())
+            self.telemetry.spool.held({table.table: table.entries for table in self.stores.spool.held.tables()})
         except MlopsError:
             self.telemetry.failed(_SPOOL_DEPTH)
             logger.exception("the depth of the spool is not known now")

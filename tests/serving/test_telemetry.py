@@ -110,11 +110,11 @@ def test_labels_are_counted_by_arm_class_and_hit_and_nobody_invents_a_class() ->
 
 def test_the_depth_of_the_spool_tells_that_shipping_has_stopped() -> None:
     telemetry = Telemetry()
-    telemetry.spooled(SpoolDepth(7, NOW - timedelta(minutes=3), bytes=4096, free_bytes=10), NOW)
+    telemetry.spool.measured(SpoolDepth(7, NOW - timedelta(minutes=3), bytes=4096, free_bytes=10), NOW)
     found = parsed(telemetry.exposition().decode())
     names = ("entries", "oldest_seconds", "bytes", "free_bytes")
     assert [value(found, f"spool_{name}") for name in names] == [7, 180, 4096, 10]
-    telemetry.spooled(SpoolDepth(0, None, bytes=4096, free_bytes=10), NOW)
+    telemetry.spool.measured(SpoolDepth(0, None, bytes=4096, free_bytes=10), NOW)
     assert value(parsed(telemetry.exposition().decode()), "spool_oldest_seconds") == 0
 
 
@@ -248,12 +248,12 @@ def test_promtool_finds_no_fault_with_any_metric_there_is(monkeypatch: pytest.Mo
     telemetry.restarted("worker")
     telemetry.failed("log")
     telemetry.traces_lost(1)
-    telemetry.spooled(SpoolDepth(7, NOW, bytes=4096, free_bytes=10), NOW)
+    telemetry.spool.measured(SpoolDepth(7, NOW, bytes=4096, free_bytes=10), NOW)
     telemetry.labels.awaited([("m", LabelDebt(3, 1, NOW, NOW))], NOW)
     telemetry.labels.waiting({"m": 2})
     telemetry.untold(1)
     telemetry.registry_away(3)
-    telemetry.held({"predictions/m": 2})
+    telemetry.spool.held({"predictions/m": 2})
     telemetry.connected(3)
     telemetry.dropped("full")
     exposition = telemetry.exposition()

@@ -1,18 +1,17 @@
 """The run requests of a schedule that catches up: partitions without a report, or with one that is made again."""
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import product
 from typing import Any
 
 import dagster as dg
 
 from mlops_dagster.components.compat import NOT_FINISHED_STATUSES, PARTITION_NAME_TAG, PRIORITY_TAG
 from mlops_dagster.components.partitions import RANGE_END, RANGE_START, Cadence
-from mlops_dagster.loop.judging.catching_up import Stretch, complete_periods, plan
+from mlops_dagster.loop.judging.catching_up import Attempt, Stretch, complete_periods, plan, tried
 from mlops_dagster.reports import ReportKind
 from mlops_dagster.stores import Stores
 
@@ -56,7 +55,7 @@ def catch_up(
     every = [f"{start:{partitions.fmt}}" for start in starts]
     unfinished = instance.get_runs(dg.RunsFilter(statuses=NOT_FINISHED_STATUSES))
     in_vain = instance.get_runs(dg.RunsFilter(job_name=cadence.job, statuses=_ENDED_IN_VAIN), limit=REMEMBERED)
-    under_way = set(_tried(unfinished, cadence.job, firsts, every))
+    under_way = set(tried(_attempts(unfinished, cadence.job, firsts.keys()), every))
     asked = plan(
         every,
         wanted={
@@ -64,7 +63,7 @@ def catch_up(
             for key, first in firsts.items()
         },
         made={key: _made(instance, stores, key, assets[key], partitions, now) for key in firsts},
-        failures=Counter(_tried(in_vain, cadence.job, firsts, every)),
+        failures=Counter(tried(_attempts(in_vain, cadence.job, firsts.keys()), every)),
         again=again,
     )
     if not asked:
@@ -97,16 +96,11 @@ def _request(job_name: str, now: datetime, number: int, stretch: Stretch[dg.Asse
     )
 
 
-def _tried(
-    runs: Iterable[dg.DagsterRun], job_name: str, assets: Collection[dg.AssetKey], partitions: Sequence[str]
-) -> Iterator[tuple[dg.AssetKey, str]]:
-    """Yield each of the assets and partitions that the runs are for, however the runs were launched."""
-    for run in runs:  # names of partitions sort by time
+def _attempts(runs: Iterable[dg.DagsterRun], job_name: str, assets: Set[dg.AssetKey]) -> Iterator[Attempt[dg.AssetKey]]:
+    """Yield what runs attempt, however they were launched; only those of partitions of these assets."""
+    for run in runs:
         first = run.tags.get(RANGE_START, run.tags.get(PARTITION_NAME_TAG))
-        if first is None:
-            continue
-        last = run.tags.get(RANGE_END, first)
         whole_job = assets if run.job_name == job_name else ()
-        chosen = whole_job if run.asset_selection is None else [key for key in run.asset_selection if key in assets]
-        names = partitions[bisect_left(partitions, first) : bisect_right(partitions, last)]
-        yield from product(chosen, names)
+        chosen = whole_job if run.asset_selection is None else assets & run.asset_selection
+        if first is not None:
+            yield Attempt(chosen, first, run.tags.get(RANGE_END, first))

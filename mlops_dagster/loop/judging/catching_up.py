@@ -4,10 +4,11 @@ Each asset is made only for the partitions it lacks. The newest partitions come 
 partitions that have failed before, in ever shorter pieces.
 """
 
-from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import groupby
+from itertools import groupby, product
 from typing import Generic, TypeVar
 
 Asset = TypeVar("Asset", bound=Hashable)
@@ -40,6 +41,22 @@ def complete_periods(first: datetime, every: timedelta, since: datetime, until: 
     """
     skipped = max((since - first) // every, 0)
     return [first + number * every for number in range(skipped, (until - first) // every)]
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt(Generic[Asset]):
+    """A run, of some assets, that makes the partitions from the first to the last; names of partitions sort by time."""
+
+    assets: Collection[Asset]
+    first: str
+    last: str
+
+
+def tried(attempts: Iterable[Attempt[Asset]], partitions: Sequence[str]) -> Iterator[tuple[Asset, str]]:
+    """Yield each asset and each of the partitions that the attempts are for."""
+    for each in attempts:
+        names = partitions[bisect_left(partitions, each.first) : bisect_right(partitions, each.last)]
+        yield from product(each.assets, names)
 
 
 def plan(

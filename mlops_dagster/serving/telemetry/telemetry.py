@@ -6,12 +6,12 @@ gauge is removed when `forget` is called for its process. Without the variable a
 """
 
 import threading
-from collections.abc import Iterable, Mapping
-from datetime import datetime
+from collections.abc import Iterable
+from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created_metrics, generate_latest
 
-from mlops_dagster.predictions import Role, SpoolDepth
+from mlops_dagster.predictions import Role
 from mlops_dagster.schema import ModelSchema
 from mlops_dagster.serving.deployed.guard import REASONS, Violation
 from mlops_dagster.serving.telemetry import fleet
@@ -19,6 +19,7 @@ from mlops_dagster.serving.telemetry.arms import ARM, ArmMetrics, ArmTelemetry
 from mlops_dagster.serving.telemetry.labels import LabelMetrics, counted_classes
 from mlops_dagster.serving.telemetry.process import ProcessMetrics, process_name, share_files
 from mlops_dagster.serving.telemetry.shared import SharedMetrics
+from mlops_dagster.serving.telemetry.spool import SpoolMetrics
 
 _ROLES = ("worker", "housekeeper")
 _DROPPED = ("full", "late", "memory", "malformed")
@@ -42,92 +43,57 @@ class Telemetry:
         self._process = ProcessMetrics(name, registry)
         self._arm_metrics = ArmMetrics(registry)
         self.labels = LabelMetrics(registry)
+        self.spool = SpoolMetrics(registry)
         self._arms: dict[tuple[str, str, str], ArmTelemetry] = {}
         self._making = threading.Lock()
         version = ("model", "version")
-        self._waiting = Gauge(
+        gauge, counter = partial(Gauge, registry=registry), partial(Counter, registry=registry)
+        self._waiting = gauge(
             "mlops_waiting_requests",
             "Requests that waited for the next batch when the last one ended",
             version,
-            registry=registry,
             multiprocess_mode="livesum",
         )
-        self._queued = Gauge(
-            "mlops_off_path_queue",
-            "Scorings that wait off the response path",
-            registry=registry,
-            multiprocess_mode="livesum",
+        self._queued = gauge(
+            "mlops_off_path_queue", "Scorings that wait off the response path", multiprocess_mode="livesum"
         )
-        self._shed = Counter("mlops_shed", "Scorings left out off the response path", ARM, registry=registry)
-        self._epoch = Gauge(
-            "mlops_deployment_epoch",
-            "Lowest epoch in force among the workers",
-            ("model",),
-            registry=registry,
-            multiprocess_mode="livemin",
+        self._shed = counter("mlops_shed", "Scorings left out off the response path", ARM)
+        self._epoch = gauge(
+            "mlops_deployment_epoch", "Lowest epoch in force among the workers", ("model",), multiprocess_mode="livemin"
         )
-        self._ready = Gauge(
+        self._ready = gauge(
             "mlops_version_ready",
             "Workers in which the version is loaded and warm",
             version,
-            registry=registry,
             multiprocess_mode="livesum",
         )
-        self._load_failures = Counter(
-            "mlops_version_load_failures", "Loads of a version that failed", version, registry=registry
-        )
-        self._unlike_training = Counter(
+        self._load_failures = counter("mlops_version_load_failures", "Loads of a version that failed", version)
+        self._unlike_training = counter(
             "mlops_unlike_training",
             "Rows with a value unlike the training data, refused or not",
             ("model", "feature", "reason"),
-            registry=registry,
         )
-        self._tripped = Counter(
-            "mlops_fuse_trips",
-            "Canaries, and champions in their bake, that the fuse cut off",
-            version,
-            registry=registry,
+        self._tripped = counter(
+            "mlops_fuse_trips", "Canaries, and champions in their bake, that the fuse cut off", version
         )
-        self._untold = Gauge(
+        self._untold = gauge(
             "mlops_fuse_untold",
             "Versions that the fuse has cut off, and that the registry does not know of yet; the most of any worker",
-            registry=registry,
             multiprocess_mode="livemax",
         )
-        self._away = Gauge(
+        self._away = gauge(
             "mlops_registry_away_seconds",
             "Seconds since a worker could last read the registry; 0 while it can be read",
-            registry=registry,
             multiprocess_mode="livemax",
         )
-        self._restarts = Counter("mlops_restarts", "Processes that were started again", ("role",), registry=registry)
-        self._failures = Counter(
-            "mlops_background_failures", "Failed rounds of background work", ("task",), registry=registry
-        )
-        self._traces_lost = Counter("mlops_traces_lost", "Sampled traces that could not be exported", registry=registry)
-        self._connections = Gauge(
-            "mlops_connections", "Open connections", registry=registry, multiprocess_mode="livesum"
-        )
-        self._dropped = Counter(
+        self._restarts = counter("mlops_restarts", "Processes that were started again", ("role",))
+        self._failures = counter("mlops_background_failures", "Failed rounds of background work", ("task",))
+        self._traces_lost = counter("mlops_traces_lost", "Sampled traces that could not be exported")
+        self._connections = gauge("mlops_connections", "Open connections", multiprocess_mode="livesum")
+        self._dropped = counter(
             "mlops_connections_dropped",
             "Connections ended by the front door, by reason: full, late (head, body or idle), memory, malformed",
             ("reason",),
-            registry=registry,
-        )
-        self._spool_entries = self._spool_gauge("entries", "Predictions and labels not yet in the log")
-        self._spool_oldest = self._spool_gauge("oldest_seconds", "Age of the oldest entry that is not in the log")
-        self._spool_lost = self._spool_gauge("lost", "Entries lost with the spool's file, or with a part of it")
-        self._spool_bytes = self._spool_gauge("bytes", "Size of the spool's files")
-        self._held_tables: set[str] = set()
-        self._held = Gauge(
-            "mlops_log_held_entries",
-            "Entries kept in the spool because their table of the log cannot take them",
-            ("table",),
-            registry=registry,
-            multiprocess_mode="mostrecent",
-        )
-        self._spool_free = self._spool_gauge(
-            "free_bytes", "Free bytes on the spool's disk; at 0 every request fails with 503"
         )
 
         for role in _ROLES:
@@ -234,20 +200,6 @@ class Telemetry:
         """Count a connection that the front door has ended for `reason`."""
         self._dropped.labels(reason).inc()
 
-    def spooled(self, depth: SpoolDepth, now: datetime) -> None:
-        """Set the metrics of the spool: entries not in the log, age of the oldest, lost entries, size, free bytes."""
-        self._spool_entries.set(depth.entries)
-        self._spool_oldest.set((now - depth.oldest).total_seconds() if depth.oldest is not None else 0)
-        self._spool_lost.set(depth.lost)
-        self._spool_bytes.set(depth.bytes)
-        self._spool_free.set(depth.free_bytes)
-
-    def held(self, entries: Mapping[str, int]) -> None:
-        """Set the number of entries that are kept in the spool, by the table of the log that cannot take them."""
-        self._held_tables |= entries.keys()
-        for table in self._held_tables:
-            self._held.labels(table).set(entries.get(table, 0))
-
     def tell_fleet(self, text: bytes) -> None:
         """Have `/metrics` of every process end with `text`; nothing happens where processes share no metrics."""
         if self._folder is not None:
@@ -263,7 +215,3 @@ class Telemetry:
         if self._folder is None or self._all is None:
             return generate_latest(self._registry)
         return self._all.text() + fleet.read(self._folder)
-
-    def _spool_gauge(self, name: str, documentation: str) -> Gauge:
-        # All processes measure the same spool, so the newest value holds.
-        return Gauge(f"mlops_spool_{name}", documentation, registry=self._registry, multiprocess_mode="mostrecent")

@@ -52,6 +52,27 @@ def work(leash: ProcessHeartbeat, arguments: list[str]) -> None:
     if int(restarts):
         telemetry.restarted("housekeeper")
     housekeeping = Shipper(stores, RegistryCache(settings.last_known_path), telemetry)
+    telling = Telling(stores, telemetry)
+    duties = _duties(stores, housekeeping, telemetry, telling)
+    duties.append(PeriodicTask("signs of life", BEAT_SECONDS, lambda: leash.beat("housekeeper"), telemetry))
+    watched = [duty for duty in duties if duty.name in ("rollups", "log", "fleet")]
+    beats = DutyBeats(stores.beats, watched, timedelta(seconds=2 * FLEET_SECONDS))
+    duties.append(PeriodicTask("beats", FLEET_SECONDS, beats.tell, telemetry))
+    telemetry.measure()
+    os.nice(NICER)
+    for duty in duties:
+        duty.start()
+    # This also loads the libraries before there is traffic. A log that hangs holds up neither the counts nor the fuse.
+    _take_what_is_left(housekeeping)
+    leash.wait()
+    for duty in duties:
+        duty.stop()
+    _take_what_is_left(housekeeping)
+    telling.stop()
+
+
+def _duties(stores: Stores, housekeeping: Shipper, telemetry: Telemetry, telling: Telling) -> list[PeriodicTask]:
+    """Return what is done again and again, each in a thread: one that hangs holds up no other."""
 
     def roll_up() -> None:
         housekeeping.roll_up()
@@ -64,7 +85,7 @@ def work(leash: ProcessHeartbeat, arguments: list[str]) -> None:
 
     def follow_registry_events() -> None:
         follow_registry(stores)
-        if not settings.accept_event_time:  # replayed traffic has another present, which only its reports know
+        if not stores.settings.accept_event_time:  # replayed traffic has another present, which only its reports know
             settle_registry_alerts(stores)
             stores.alerts.update_mutes()
 
@@ -77,8 +98,7 @@ def work(leash: ProcessHeartbeat, arguments: list[str]) -> None:
     def watch_watchers() -> None:
         tell_silent(stores.alerts, stores.beats.list(), stores.clock.now())
 
-    telling = Telling(stores, telemetry)
-    duties = [
+    return [
         PeriodicTask("rollups", ROLL_UP_SECONDS, roll_up, telemetry),
         PeriodicTask("shared rollups", ROLL_UP_SECONDS, housekeeping.share, telemetry),
         PeriodicTask("log", SHIP_SECONDS, housekeeping.ship, telemetry),
@@ -97,22 +117,7 @@ def work(leash: ProcessHeartbeat, arguments: list[str]) -> None:
         PeriodicTask("slow limits", LIMITS_SECONDS, housekeeping.read_slow_limits, telemetry, at_once=True),
         PeriodicTask("reminders", REMIND_SECONDS, telling.tell, telemetry, at_once=True),
         PeriodicTask("process", MEASURE_SECONDS, telemetry.measure, telemetry),
-        PeriodicTask("signs of life", BEAT_SECONDS, lambda: leash.beat("housekeeper"), telemetry),
     ]
-    watched = [duty for duty in duties if duty.name in ("rollups", "log", "fleet")]
-    beats = DutyBeats(stores.beats, watched, timedelta(seconds=2 * FLEET_SECONDS))
-    duties.append(PeriodicTask("beats", FLEET_SECONDS, beats.tell, telemetry))
-    telemetry.measure()
-    os.nice(NICER)
-    for duty in duties:
-        duty.start()
-    # This also loads the libraries before there is traffic. A log that hangs holds up neither the counts nor the fuse.
-    _take_what_is_left(housekeeping)
-    leash.wait()
-    for duty in duties:
-        duty.stop()
-    _take_what_is_left(housekeeping)
-    telling.stop()
 
 
 def _take_what_is_left(housekeeping: Shipper) -> None:
