@@ -119,14 +119,13 @@ class _Tree(ComponentTree):
     def _component_decl_tree(self) -> dict[ComponentLoc, ComponentDecl[Any]]:
         return dict(self._declared)  # Dagster's own walks through all files for each
 
-    def _get_filesystem_decl(self) -> ComponentDecl[Any]:
+    @cached_property
+    def _root(self) -> ComponentDecl[Any]:
         loc = ComponentPath.from_path(self.defs_module_path)
-        known = self.state_tracker.get_cache_data(loc).component_decl
-        if known is not None:
-            return known
-        found = _folder(self.decl_load_context.for_component_loc(loc))
-        self.state_tracker.set_cache_data(loc, component_decl=found)
-        return found
+        return _folder(self.decl_load_context.for_component_loc(loc))
+
+    def _get_filesystem_decl(self) -> ComponentDecl[Any]:
+        return self._root
 
     def _load_component_at_loc(self, resolved_loc: ComponentLoc) -> None:
         try:

@@ -8,13 +8,9 @@ import dagster as dg
 
 from mlops_dagster.components.compat import is_check
 from mlops_dagster.errors import InvalidDefinitionError
+from mlops_dagster.loop.shown.fleet import MEANWHILE
 
 logger = logging.getLogger(__name__)
-
-_MEANWHILE = (
-    "; its definitions are not there until that is mended: the data plane serves as it did, and registry and rollouts "
-    "stay as they are, but nothing advances, promotes, monitors or retrains. `dg check defs` says whether it is sound"
-)
 
 
 class RefusedModel(dg.Component):
@@ -31,7 +27,7 @@ class RefusedModel(dg.Component):
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """Return a sensor whose ticks fail with the reason."""
-        message = f"{self.why}{_MEANWHILE}"
+        message = f"{self.why}{MEANWHILE}"
         if not is_check():  # which says the same in the end
             logger.error("the model %r is not there: %s", self.model, message)
         digest = hashlib.sha256(self._where.encode(errors="surrogateescape")).hexdigest()[:8]

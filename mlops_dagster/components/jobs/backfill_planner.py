@@ -3,9 +3,8 @@
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Set
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import dagster as dg
 
@@ -21,14 +20,12 @@ REMEMBERED = 100
 _ENDED_IN_VAIN = [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 
 
-@dataclass(frozen=True, slots=True)
-class Reported:
+class Reported(NamedTuple):
     """An asset that is to be made for every partition from the first prediction of its model on."""
 
     model: str
     kind: ReportKind[Any] | None
-    """The report that each of its partitions has once it is made; None for an asset without reports, that a team has
-    added: of it, only Dagster knows what was made."""
+    """The report that each of its partitions has once it is made, even if Dagster has forgotten it; or None."""
 
 
 def catch_up(
@@ -49,6 +46,12 @@ def catch_up(
     if not firsts:
         return dg.SkipReason("no predictions yet")
 
+    def made(key: dg.AssetKey) -> Collection[str]:
+        model, kind = assets[key]
+        if kind is None:  # of an asset that a team has added, only Dagster knows what was made
+            return instance.get_materialized_partitions(key)
+        return {f"{start:{partitions.fmt}}" for start in stores.reports.made(kind, model, partitions.start, now)}
+
     begin = partitions.get_next_partition_window(partitions.start, respect_bounds=False)
     assert begin is not None  # of unbounded partitions there is always a next one
     starts = complete_periods(begin.start, cadence.every, min(firsts.values()), min(now, partitions.end or now))
@@ -62,28 +65,13 @@ def catch_up(
             key: [name for name in every[bisect_right(starts, first - cadence.every) :] if (key, name) not in under_way]
             for key, first in firsts.items()
         },
-        made={key: _made(instance, stores, key, assets[key], partitions, now) for key in firsts},
+        made={key: made(key) for key in firsts},
         failures=Counter(tried(_attempts(in_vain, cadence.job, firsts.keys()), every)),
         again=again,
     )
     if not asked:
         return dg.SkipReason("nothing is missing that is not being made" if under_way else "nothing is missing")
     return [_request(cadence.job, now, number, each, each.last == every[-1]) for number, each in enumerate(asked)]
-
-
-def _made(
-    instance: dg.DagsterInstance,
-    stores: Stores,
-    key: dg.AssetKey,
-    asset: Reported,
-    partitions: dg.TimeWindowPartitionsDefinition,
-    now: datetime,
-) -> Collection[str]:
-    """Return the partitions that an asset has: those with a report, even if Dagster has forgotten them."""
-    if asset.kind is None:
-        return instance.get_materialized_partitions(key)
-    starts = stores.reports.made(asset.kind, asset.model, partitions.start, now)
-    return {f"{start:{partitions.fmt}}" for start in starts}
 
 
 def _request(job_name: str, now: datetime, number: int, stretch: Stretch[dg.AssetKey], new: bool) -> dg.RunRequest:

@@ -3,8 +3,7 @@
 They are for any model of the code location, which their configuration names. Sensors do not need them.
 """
 
-from collections.abc import Callable, Sequence
-from enum import Enum
+from collections.abc import Sequence
 from typing import Any
 
 import dagster as dg
@@ -12,11 +11,10 @@ import dagster as dg
 from mlops_dagster.components.assets.deployment import materializations
 from mlops_dagster.components.platform import Platform, publish_policies
 from mlops_dagster.errors import ModelNotFoundError
-from mlops_dagster.loop.roll_out import PROMOTION, ROLLBACK, Step
+from mlops_dagster.loop import by_hand
+from mlops_dagster.loop.roll_out import Step
 from mlops_dagster.loop.shown.fleet import JOBS
 from mlops_dagster.loop.spec import ModelSpec
-from mlops_dagster.registry import Stage
-from mlops_dagster.rollout import Rollout
 from mlops_dagster.stores import Stores
 
 EMERGENCY = {"dagster/priority": "100", "mlops/emergency": "true"}
@@ -46,19 +44,10 @@ class Rollback(Change):
     bad: str = ""
 
 
-class Action(Enum):
-    """An action as it is named in the launchpad: Dagster reads an enum by its names."""
-
-    pause = "pause"
-    resume = "resume"
-    advance = "advance"
-    abort = "abort"
-
-
 class ByHand(Change):
     """The action to take on the running rollout."""
 
-    action: Action
+    action: by_hand.Action
 
 
 def by_hand_jobs(specs: Sequence[ModelSpec]) -> list[dg.JobDefinition]:
@@ -68,15 +57,13 @@ def by_hand_jobs(specs: Sequence[ModelSpec]) -> list[dg.JobDefinition]:
     def promotion(context: dg.OpExecutionContext, config: Promotion, platform: Platform) -> None:
         stores, spec = platform.stores(), _spec_of(specs, config.model)
         publish_policies(stores, spec, context)
-        version = stores.registry.get(spec.model, config.version)
-        stores.registry.transition(version, Stage.PRODUCTION, reason=config.reason)
-        _record(context, stores, spec, Step(config.reason, PROMOTION))
+        _record(context, stores, spec, by_hand.promote(stores, spec, config.version, config.reason))
 
     @dg.op(description="Makes the previous champion, or the version that is named, champion again.")
     def withdrawal(context: dg.OpExecutionContext, config: Rollback, platform: Platform) -> None:
         stores, spec = platform.stores(), _spec_of(specs, config.model)
-        stores.registry.rollback(spec.model, reason=config.reason, to=config.to or None, bad=config.bad or None)
-        _record(context, stores, spec, Step(config.reason, ROLLBACK))
+        step = by_hand.roll_back(stores, spec, config.reason, to=config.to, bad=config.bad)
+        _record(context, stores, spec, step)
 
     @dg.op(
         description="pause: never advances, still rolls back on proof. resume: goes on. advance: the next step at "
@@ -84,11 +71,7 @@ def by_hand_jobs(specs: Sequence[ModelSpec]) -> list[dg.JobDefinition]:
     )
     def manual_action(context: dg.OpExecutionContext, config: ByHand, platform: Platform) -> None:
         stores, spec = platform.stores(), _spec_of(specs, config.model)
-        act: Callable[[str, str], Rollout]
-        act = getattr(stores.controller(lambda _model: spec.rollout), config.action.value)
-        rollout = act(spec.model, config.reason)
-        context.log.info(f"rollout {rollout.id} of {rollout.challenger}: {rollout.phase}, step {rollout.step}")
-        _record(context, stores, spec, Step(config.reason, config.action.value))
+        _record(context, stores, spec, by_hand.act(stores, spec, config.action, config.reason))
 
     # With any default executor a new process would take seconds to start.
     at_once = {"tags": EMERGENCY, "executor_def": dg.in_process_executor}

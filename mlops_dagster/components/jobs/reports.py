@@ -3,7 +3,7 @@
 A run for each model would limit the size of a fleet: each run loads the definitions of all models.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 import dagster as dg
@@ -21,24 +21,15 @@ from mlops_dagster.loop.shown.fleet import JOBS
 from mlops_dagster.loop.spec import ModelSpec
 from mlops_dagster.stores import Stores
 
-Changed = Callable[[Stores, datetime], Mapping[dg.AssetKey, Collection[str]]]
-"""Returns the partitions of assets whose data have changed since they were materialized."""
-
 
 def reports_defs(specs: Sequence[ModelSpec]) -> dg.Definitions:
     """Define the jobs `hourly_monitoring`, `daily_performance` and `weekly_label_drift`, and their schedules."""
-
-    def changed(stores: Stores, now: datetime) -> Mapping[dg.AssetKey, Collection[str]]:
-        looks = look_at_each(specs, lambda spec: changed_days(stores, spec, now))
-        keys, fmt = {spec.model: key_of(spec, "performance_report") for spec in specs}, DAILY.partitions().fmt
-        return {keys[model]: {f"{day:{fmt}}" for day in days} for model, days in looks.found.items()}
-
-    return dg.Definitions.merge(_reports(HOURLY), _reports(DAILY, changed), _reports(WEEKLY))
+    return dg.Definitions.merge(*(_reports(cadence, specs) for cadence in (HOURLY, DAILY, WEEKLY)))
 
 
-def _reports(cadence: Cadence, changed: Changed | None = None) -> dg.Definitions:
+def _reports(cadence: Cadence, specs: Sequence[ModelSpec]) -> dg.Definitions:
     """Define a job over all assets of a cadence, and its schedule, which catches up."""
-    name, or_changed = cadence.job, "" if changed is None else " or whose labels have changed since"
+    name, or_changed = cadence.job, " or whose labels have changed since" if cadence is DAILY else ""
     job: UnresolvedAssetJobDefinition = dg.define_asset_job(
         name, selection=dg.AssetSelection.tag(CADENCE, name), description=JOBS[name]
     )
@@ -54,10 +45,17 @@ def _reports(cadence: Cadence, changed: Changed | None = None) -> dg.Definitions
     )
     def schedule(context: dg.ScheduleEvaluationContext, platform: Platform) -> list[dg.RunRequest] | dg.SkipReason:
         stores = platform.stores()
-        again = {} if changed is None else changed(stores, context.scheduled_execution_time)
+        again = _changed(stores, specs, context.scheduled_execution_time) if cadence is DAILY else {}
         return catch_up(context, stores, _assets(context, stores, name), cadence, again)
 
     return dg.Definitions(jobs=[job], schedules=[schedule])
+
+
+def _changed(stores: Stores, specs: Sequence[ModelSpec], now: datetime) -> Mapping[dg.AssetKey, Collection[str]]:
+    """Return the days of each model whose labels have changed since their report."""
+    looks = look_at_each(specs, lambda spec: changed_days(stores, spec, now))
+    keys, fmt = {spec.model: key_of(spec, "performance_report") for spec in specs}, DAILY.partitions().fmt
+    return {keys[model]: {f"{day:{fmt}}" for day in days} for model, days in looks.found.items()}
 
 
 def _assets(context: dg.ScheduleEvaluationContext, stores: Stores, job_name: str) -> dict[dg.AssetKey, Reported]:

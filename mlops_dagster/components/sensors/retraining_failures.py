@@ -14,7 +14,7 @@ import dagster as dg
 from mlops_dagster.components.compat import JobFailureData, RunFailureReason
 from mlops_dagster.components.platform import Platform
 from mlops_dagster.components.sensors.training_runs import RETRAINS
-from mlops_dagster.loop.retraining.failures import is_told, tell_failed_run, tell_failed_step, tell_success
+from mlops_dagster.loop.retraining.failures import tell_failed_run, tell_failed_step, tell_success
 from mlops_dagster.loop.shown.fleet import SENSORS
 from mlops_dagster.loop.spec import ModelSpec
 
@@ -60,7 +60,7 @@ def retraining_killed(context: dg.RunFailureSensorContext, platform: Platform) -
     """Report a failed retraining run, unless the run has reported its end itself."""
     run, stores = context.dagster_run, platform.stores()
     model = run.tags.get(RETRAINS)
-    if model is None or is_told(stores, model, run.run_id):
+    if model is None:
         return
     tell_failed_run(
         stores,

@@ -69,7 +69,13 @@ def tell_failed_suite(stores: Stores, spec: ModelSpec, found: Validation, *, run
 def tell_failed_run(
     stores: Stores, model: str, reason: str, *, run: str, tried: int, retries: int, again: bool
 ) -> None:
-    """Open the alert for a run that ended without telling so; it is launched `again` after `tried` retries, or not."""
+    """Open the alert for a run that has failed, unless the run has told its end itself.
+
+    The run is launched `again` after it was `tried` again that many times, or not.
+    """
+    for alert in stores.alerts.list(model, resolved=True):
+        if alert.rule == RULE and alert.severity is Severity.CRITICAL and alert.evidence.get("run") == run:
+            return
     stores.alerts.report(
         model,
         RULE,
@@ -77,14 +83,6 @@ def tell_failed_run(
         reason,
         done=f"launched again, {tried + 1} of {retries}" if again else "",
         evidence={"run": run, "retries": tried},
-    )
-
-
-def is_told(stores: Stores, model: str, run: str) -> bool:
-    """Return whether the end of a run was told already, by the run itself."""
-    return any(
-        alert.rule == RULE and alert.severity is Severity.CRITICAL and alert.evidence.get("run") == run
-        for alert in stores.alerts.list(model, resolved=True)
     )
 
 

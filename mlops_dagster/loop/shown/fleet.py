@@ -1,4 +1,4 @@
-"""The fleet's jobs and sensors, described for people."""
+"""The fleet's jobs and sensors, and its refused models, described for people."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -40,3 +40,9 @@ JOBS: Final[Mapping[str, str]] = {
     "rollout_by_hand": "Pause, resume, advance or abort the running rollout of a model.",
 }
 """The description of each job, by its name; a job of one model is there by the second part of its name."""
+
+MEANWHILE: Final = (
+    "; its definitions are not there until that is mended: the data plane serves as it did, and registry and rollouts "
+    "stay as they are, but nothing advances, promotes, monitors or retrains. `dg check defs` says whether it is sound"
+)
+"""The consequences of a model that is refused, which follow the reason."""
