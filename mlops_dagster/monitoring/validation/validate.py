@@ -121,11 +121,10 @@ def validate(
 def validate_each(
     batches: "Mapping[Key, pd.DataFrame]",
     suite: "ExpectationSuite",
-    kind: Kind = "hour",
     *,
     alpha: float = DEFAULTS.alpha,
 ) -> dict[Key, ValidationResult]:
-    """Validate every batch like `validate`, in a fraction of the time when most of them pass.
+    """Validate the batch of every hour like `validate`, in a fraction of the time when most of them pass.
 
     All rows are validated at once. A batch that has no more unexpected values among them than the suite allows would
     pass alone too; the other batches, and all batches if anything but single values failed, are validated one by one.
@@ -134,16 +133,16 @@ def validate_each(
     alone: set[Key] = set()
     together: dict[Key, pd.DataFrame] = {}
     for key, frame in batches.items():
-        asked = expectations_for(suite, kind, len(frame))
+        asked = expectations_for(suite, "hour", len(frame))
         if asked and all(is_row_by_row(each) or is_close(each, frame) for each in asked):
             together[key] = frame
         else:
             alone.add(key)
-    suspects, found = _suspects({key: frame for key, frame in together.items() if not frame.empty}, suite, kind, alpha)
+    suspects, found = _suspects({key: frame for key, frame in together.items() if not frame.empty}, suite, alpha)
     return {
-        key: validate(frame, suite, kind, alpha=alpha)
+        key: validate(frame, suite, alpha=alpha)
         if key in alone | suspects or frame.empty
-        else ValidationResult(len(frame), (), len(expectations_for(suite, kind, len(frame))), found)
+        else ValidationResult(len(frame), (), len(expectations_for(suite, "hour", len(frame))), found)
         for key, frame in batches.items()
     }
 
@@ -163,7 +162,7 @@ def _part(
 
 
 def _suspects(
-    batches: "Mapping[Key, pd.DataFrame]", suite: "ExpectationSuite", kind: Kind, alpha: float
+    batches: "Mapping[Key, pd.DataFrame]", suite: "ExpectationSuite", alpha: float
 ) -> "tuple[set[Key], ExpectationSuiteValidationResult | None]":
     """Return the batches that may fail alone, and the result of all batches together."""
     import pandas as pd
@@ -175,7 +174,7 @@ def _suspects(
     try:
         frame = pd.concat(numbered, ignore_index=True)
         # Most expectations apply to the largest batch. A smaller one that fails an inapplicable one passes alone.
-        asked = expectations_for(suite, kind, max(map(len, batches.values())))
+        asked = expectations_for(suite, "hour", max(map(len, batches.values())))
         part = _part(suite, asked, frame, alpha)
         found = run(frame, part, {"result_format": "COMPLETE", "unexpected_index_column_names": [_BATCH]})
     except Exception:  # the validation of each batch alone will give the reason

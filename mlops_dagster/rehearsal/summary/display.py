@@ -27,8 +27,8 @@ ROUTINE_JOBS = ("hourly_monitoring", "performance", "label_drift")
 class Display:
     """A progress bar over the simulated hours, with a line above it for each change of the deployment."""
 
-    def __init__(self, plan: Plan, console: Console | None = None) -> None:
-        self._console = console or Console()
+    def __init__(self, plan: Plan) -> None:
+        self._console = Console()
         self._time = plan.start
         self._deployed: tuple[object, ...] = ()
         self._progress = Progress(

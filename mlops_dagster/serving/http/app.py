@@ -13,7 +13,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from mlops_dagster.clock import Clock
 from mlops_dagster.errors import (
     ForbiddenError,
     InvalidInputError,
@@ -36,15 +35,13 @@ from mlops_dagster.serving.service import Service, clock_for
 from mlops_dagster.settings import Settings
 
 
-def create_app(
-    settings: Settings, clock: Clock | None = None, name: str | None = None, marks: Path | None = None
-) -> Starlette:
+def create_app(settings: Settings, name: str | None = None, marks: Path | None = None) -> Starlette:
     """Return the data plane's app over the stores in `settings.home`, which are opened here; it serves once started up.
 
     Raises HomeNotWritableError, and RefusedError where others could reach the data plane without a token.
     """
     access = Access(settings)
-    service = Service(settings, clock or clock_for(settings), name, marks)
+    service = Service(settings, clock_for(settings), name, marks)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
