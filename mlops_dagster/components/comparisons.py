@@ -12,6 +12,7 @@ from mlops_dagster.components.views import shown
 from mlops_dagster.loop.fleet import in_short, look_at_each
 from mlops_dagster.loop.judging.compared_versions import comparable_rollout
 from mlops_dagster.loop.reporting import report_on_versions
+from mlops_dagster.loop.roll_out import in_rollout
 from mlops_dagster.loop.shown.fleet import JOBS
 from mlops_dagster.loop.spec import ModelSpec
 
@@ -56,8 +57,7 @@ def comparisons_defs(specs: Sequence[ModelSpec]) -> dg.Definitions:
                 run_config=dg.RunConfig(ops={f"{spec.prefix}__{NAME}": config}),
             )
 
-        running = stores.rollouts.running_models()
-        looks = look_at_each((spec for spec in specs if spec.model in running), look)
+        looks = look_at_each(in_rollout(stores, specs), look)
         requests = [each for each in looks.found.values() if isinstance(each, dg.RunRequest)]
         if requests:  # models that could not be looked at are in the log, and fail a tick without requests
             return dg.SensorResult(requests)

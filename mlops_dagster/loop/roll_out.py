@@ -1,5 +1,6 @@
 """The steps of rollouts: proof against a challenger, all other steps, the first champion, and the macro-F1 floor."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -82,6 +83,12 @@ def roll_back_under_floor(stores: Stores, spec: ModelSpec) -> Step:
         return Step(found.reason)
     stores.registry.rollback(spec.model, reason=found.reason, to=found.to, bad=found.bad)
     return Step(found.reason, ROLLBACK)
+
+
+def in_rollout(stores: Stores, specs: Iterable[ModelSpec]) -> list[ModelSpec]:
+    """Return the models with a running rollout."""
+    running = stores.rollouts.running_models()
+    return [spec for spec in specs if spec.model in running]
 
 
 def _enact(controller: Controller, spec: ModelSpec, decision: Decision) -> Step:

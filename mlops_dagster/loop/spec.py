@@ -1,5 +1,6 @@
 """The spec of a model, as a team writes it in `defs.yaml`."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Annotated, Self, TypeAlias
 
@@ -9,7 +10,7 @@ from mlops_dagster.alerting import AlertPolicy
 from mlops_dagster.alerting.slo import SloPolicy
 from mlops_dagster.dagster_pages import prefix_of
 from mlops_dagster.documents.strict import StrictModel
-from mlops_dagster.errors import InvalidSuiteError
+from mlops_dagster.errors import InvalidSuiteError, ModelNotFoundError
 from mlops_dagster.monitoring import ConceptPolicy, DriftPolicy, PerformancePolicy, ValidationPolicy
 from mlops_dagster.monitoring.validation.expectations.document import suite_document
 from mlops_dagster.names import MODEL_PATTERN, OWNER_PATTERN, check_model_name
@@ -107,3 +108,12 @@ class ModelSpec(StrictModel):
     def prefix(self) -> str:
         """The first part of the keys of this model's assets."""
         return prefix_of(self.model)
+
+
+def spec_of(specs: Sequence[ModelSpec], model: str) -> ModelSpec:
+    """Return the spec of a model; raises ModelNotFoundError with the models that there are."""
+    found = next((spec for spec in specs if spec.model == model), None)
+    if found is None:
+        there = ", ".join(sorted(spec.model for spec in specs)) or "none"
+        raise ModelNotFoundError(f"this code location has no model {model!r}; there is {there}")
+    return found

@@ -10,11 +10,10 @@ import dagster as dg
 
 from mlops_dagster.components.assets.deployment import materializations
 from mlops_dagster.components.platform import Platform, publish_policies
-from mlops_dagster.errors import ModelNotFoundError
 from mlops_dagster.loop import by_hand
 from mlops_dagster.loop.roll_out import Step
 from mlops_dagster.loop.shown.fleet import JOBS
-from mlops_dagster.loop.spec import ModelSpec
+from mlops_dagster.loop.spec import ModelSpec, spec_of
 from mlops_dagster.stores import Stores
 
 EMERGENCY = {"dagster/priority": "100", "mlops/emergency": "true"}
@@ -55,13 +54,13 @@ def by_hand_jobs(specs: Sequence[ModelSpec]) -> list[dg.JobDefinition]:
 
     @dg.op(description="Checks the gates, then changes the deployment by compare-and-set.")
     def promotion(context: dg.OpExecutionContext, config: Promotion, platform: Platform) -> None:
-        stores, spec = platform.stores(), _spec_of(specs, config.model)
+        stores, spec = platform.stores(), spec_of(specs, config.model)
         publish_policies(stores, spec, context)
         _record(context, stores, spec, by_hand.promote(stores, spec, config.version, config.reason))
 
     @dg.op(description="Makes the previous champion, or the version that is named, champion again.")
     def withdrawal(context: dg.OpExecutionContext, config: Rollback, platform: Platform) -> None:
-        stores, spec = platform.stores(), _spec_of(specs, config.model)
+        stores, spec = platform.stores(), spec_of(specs, config.model)
         step = by_hand.roll_back(stores, spec, config.reason, to=config.to, bad=config.bad)
         _record(context, stores, spec, step)
 
@@ -70,7 +69,7 @@ def by_hand_jobs(specs: Sequence[ModelSpec]) -> list[dg.JobDefinition]:
         "once, at the last one the promotion; gates hold. abort: the challenger goes, without being called bad."
     )
     def manual_action(context: dg.OpExecutionContext, config: ByHand, platform: Platform) -> None:
-        stores, spec = platform.stores(), _spec_of(specs, config.model)
+        stores, spec = platform.stores(), spec_of(specs, config.model)
         _record(context, stores, spec, by_hand.act(stores, spec, config.action, config.reason))
 
     # With any default executor a new process would take seconds to start.
@@ -84,14 +83,6 @@ def by_hand_jobs(specs: Sequence[ModelSpec]) -> list[dg.JobDefinition]:
 
 def _job(name: str, op: dg.OpDefinition, **more: Any) -> dg.JobDefinition:
     return dg.GraphDefinition(name=name, node_defs=[op], description=JOBS[name]).to_job(**more)
-
-
-def _spec_of(specs: Sequence[ModelSpec], model: str) -> ModelSpec:
-    found = next((spec for spec in specs if spec.model == model), None)
-    if found is None:
-        there = ", ".join(sorted(spec.model for spec in specs)) or "none"
-        raise ModelNotFoundError(f"this code location has no model {model!r}; there is {there}")
-    return found
 
 
 def _record(context: dg.OpExecutionContext, stores: Stores, spec: ModelSpec, step: Step) -> None:

@@ -11,7 +11,7 @@ from mlops_dagster.components.assets.deployment import record
 from mlops_dagster.components.platform import Platform, publish_policies
 from mlops_dagster.components.sensors.own import sensor
 from mlops_dagster.loop.fleet import in_short, look_at_each
-from mlops_dagster.loop.roll_out import Step, roll_back_under_floor, roll_out, take_out
+from mlops_dagster.loop.roll_out import Step, in_rollout, roll_back_under_floor, roll_out, take_out
 from mlops_dagster.loop.spec import ModelSpec
 from mlops_dagster.stores import Stores
 
@@ -25,8 +25,7 @@ def limits_sensor(specs: Sequence[ModelSpec]) -> dg.SensorDefinition:
     @sensor("limits", seconds=10)
     def limits(context: dg.SensorEvaluationContext, platform: Platform) -> dg.SkipReason:
         stores = platform.stores()
-        running = stores.rollouts.running_models()
-        return _acted(context, stores, [spec for spec in specs if spec.model in running], take_out)
+        return _acted(context, stores, in_rollout(stores, specs), take_out)
 
     return limits
 

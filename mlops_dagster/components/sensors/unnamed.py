@@ -25,10 +25,8 @@ def unnamed_sensor(specs: Sequence[ModelSpec]) -> dg.SensorDefinition:
         others = _live_locations(context.instance) - {location_of(context)}
         looks = look_after_unnamed(platform.stores(), named, others)
         looks.check()
-        unnamed = [model for model, has_none in looks.found.items() if has_none]
-        return dg.SkipReason(
-            f"without a definition: {', '.join(unnamed)}" if unnamed else "every model has a definition"
-        )
+        unnamed = ", ".join(model for model, has_none in looks.found.items() if has_none)
+        return dg.SkipReason(f"without a definition: {unnamed}" if unnamed else "every model has a definition")
 
     return models_without_definition
 
