@@ -47,26 +47,17 @@ class Telemetry:
         self._arms: dict[tuple[str, str, str], ArmTelemetry] = {}
         self._making = threading.Lock()
         version = ("model", "version")
-        gauge, counter = partial(Gauge, registry=registry), partial(Counter, registry=registry)
-        self._waiting = gauge(
-            "mlops_waiting_requests",
-            "Requests that waited for the next batch when the last one ended",
-            version,
-            multiprocess_mode="livesum",
+        counter = partial(Counter, registry=registry)
+        total = partial(Gauge, registry=registry, multiprocess_mode="livesum")
+        highest = partial(Gauge, registry=registry, multiprocess_mode="livemax")
+        lowest = partial(Gauge, registry=registry, multiprocess_mode="livemin")
+        self._waiting = total(
+            "mlops_waiting_requests", "Requests that waited for the next batch when the last one ended", version
         )
-        self._queued = gauge(
-            "mlops_off_path_queue", "Scorings that wait off the response path", multiprocess_mode="livesum"
-        )
+        self._queued = total("mlops_off_path_queue", "Scorings that wait off the response path")
         self._shed = counter("mlops_shed", "Scorings left out off the response path", ARM)
-        self._epoch = gauge(
-            "mlops_deployment_epoch", "Lowest epoch in force among the workers", ("model",), multiprocess_mode="livemin"
-        )
-        self._ready = gauge(
-            "mlops_version_ready",
-            "Workers in which the version is loaded and warm",
-            version,
-            multiprocess_mode="livesum",
-        )
+        self._epoch = lowest("mlops_deployment_epoch", "Lowest epoch in force among the workers", ("model",))
+        self._ready = total("mlops_version_ready", "Workers in which the version is loaded and warm", version)
         self._load_failures = counter("mlops_version_load_failures", "Loads of a version that failed", version)
         self._unlike_training = counter(
             "mlops_unlike_training",
@@ -76,20 +67,17 @@ class Telemetry:
         self._tripped = counter(
             "mlops_fuse_trips", "Canaries, and champions in their bake, that the fuse cut off", version
         )
-        self._untold = gauge(
+        self._untold = highest(
             "mlops_fuse_untold",
             "Versions that the fuse has cut off, and that the registry does not know of yet; the most of any worker",
-            multiprocess_mode="livemax",
         )
-        self._away = gauge(
-            "mlops_registry_away_seconds",
-            "Seconds since a worker could last read the registry; 0 while it can be read",
-            multiprocess_mode="livemax",
+        self._away = highest(
+            "mlops_registry_away_seconds", "Seconds since a worker could last read the registry; 0 while it can be read"
         )
         self._restarts = counter("mlops_restarts", "Processes that were started again", ("role",))
         self._failures = counter("mlops_background_failures", "Failed rounds of background work", ("task",))
         self._traces_lost = counter("mlops_traces_lost", "Sampled traces that could not be exported")
-        self._connections = gauge("mlops_connections", "Open connections", multiprocess_mode="livesum")
+        self._connections = total("mlops_connections", "Open connections")
         self._dropped = counter(
             "mlops_connections_dropped",
             "Connections ended by the front door, by reason: full, late (head, body or idle), memory, malformed",
