@@ -67,6 +67,7 @@ def _reports(cadence: Cadence, description: str, changed: Changed | None = None)
     )
     def schedule(context: dg.ScheduleEvaluationContext, platform: Platform) -> list[dg.RunRequest] | dg.SkipReason:
         stores = platform.stores()
+        stores.beats.beat(f"schedule:{name}_schedule", cadence.every)
         again = {} if changed is None else changed(stores, context.scheduled_execution_time)
         return catch_up(context, stores, _assets(context, stores, name), partitions, job_name=name, again=again)
 

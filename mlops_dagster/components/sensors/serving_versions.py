@@ -4,6 +4,7 @@ They act within their tick: a run would start half a minute later, and with 1,00
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from datetime import timedelta
 
 import dagster as dg
 
@@ -14,6 +15,9 @@ from mlops_dagster.loop.fleet import in_short, look_at_each
 from mlops_dagster.loop.roll_out import Step, roll_back_under_floor, roll_out, take_out
 from mlops_dagster.loop.spec import ModelSpec
 from mlops_dagster.stores import Stores
+
+BEAT = timedelta(minutes=1)
+"""The time within which the next tick of each of these sensors is due."""
 
 ROLLOUTS = "rollouts"
 """The name of the sensor by which a code location shows that it looks after its models."""
@@ -31,7 +35,7 @@ def limits_sensor(specs: Sequence[ModelSpec]) -> dg.SensorDefinition:
     def limits(context: dg.SensorEvaluationContext, platform: Platform) -> dg.SkipReason:
         stores = platform.stores()
         running = stores.rollouts.running_models()
-        return _acted(context, stores, [spec for spec in specs if spec.model in running], take_out)
+        return _acted("limits", context, stores, [spec for spec in specs if spec.model in running], take_out)
 
     return limits
 
@@ -52,7 +56,7 @@ def rollouts_sensor(specs: Sequence[ModelSpec]) -> dg.SensorDefinition:
             publish_policies(stores, spec, context)
             return roll_out(stores, spec)
 
-        return _acted(context, platform.stores(), specs, act)
+        return _acted(ROLLOUTS, context, platform.stores(), specs, act)
 
     return rollouts
 
@@ -67,18 +71,22 @@ def macro_f1_floor_sensor(specs: Sequence[ModelSpec]) -> dg.SensorDefinition:
         "it proven better on the same labels. Otherwise the sensor `retraining` acts on the report.",
     )
     def macro_f1_floor(context: dg.SensorEvaluationContext, platform: Platform) -> dg.SkipReason:
-        return _acted(context, platform.stores(), specs, roll_back_under_floor)
+        return _acted("macro_f1_floor", context, platform.stores(), specs, roll_back_under_floor)
 
     return macro_f1_floor
 
 
 def _acted(
+    sensor: str,
     context: dg.SensorEvaluationContext,
     stores: Stores,
     specs: Iterable[ModelSpec],
     act: Callable[[Stores, ModelSpec], Step],
 ) -> dg.SkipReason:
-    """Act on each model and record the step at once; raises FleetError after the last model if one failed."""
+    """Act on each model and record the step at once; raises FleetError after the last model if one failed.
+
+    A look that some models fail is a sign of life: that a sensor fails is told by its ticks.
+    """
 
     def look(spec: ModelSpec) -> str:
         step = act(stores, spec)
@@ -86,5 +94,6 @@ def _acted(
         return step.said
 
     looks = look_at_each(specs, look)
+    stores.beats.beat(f"sensor:{sensor}", BEAT)
     looks.check()
     return dg.SkipReason(in_short(looks.found) or "nothing to look at")

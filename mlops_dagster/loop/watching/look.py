@@ -19,6 +19,7 @@ from mlops_dagster.loop.watching.fleet import fleet_at
 from mlops_dagster.loop.watching.observing import labels, nulls, reports, requests
 from mlops_dagster.loop.watching.observing.lack import lacking
 from mlops_dagster.loop.watching.subject import Subject
+from mlops_dagster.loop.watching.unserved import end_unserved
 from mlops_dagster.stores import Stores
 
 logger = logging.getLogger(__name__)
@@ -52,6 +53,10 @@ _RULES: Final[Mapping[Rule, _Rule]] = {
 }
 
 
+_OF_REPORTS: Final = (Rule.PSI, Rule.KS, Rule.REPORT_LATE)
+"""The rules about reports, which are not missed when no more can be made."""
+
+
 @dataclass(frozen=True, slots=True)
 class Looked:
     """The result of one look."""
@@ -81,12 +86,15 @@ def look(stores: Stores, now: datetime) -> Looked:
     removed: list[WatchKey] = []
     failed: list[str] = []
     transitions: list[Transition] = []
+    unserved = {model for model, _ in watches}
     models = 0
     for model in stores.registry.models():
         try:
             champion = stores.registry.deployment(model).champion
             if champion is None:
+                unserved.add(model)
                 continue
+            unserved.discard(model)
             models += 1
             policies = stores.registry.policies(model)
             policy = policies.section("alerts", AlertPolicy)
@@ -97,7 +105,10 @@ def look(stores: Stores, now: datetime) -> Looked:
             removed += _turned_off(subject, watches)
         except MlopsError as error:
             logger.error("the rules of %s cannot be judged: %s", model, error)
+            unserved.discard(model)
             failed.append(model)
+    end_unserved(stores, unserved)
+    removed += [key for key in watches if key[0] in unserved]
     stores.watches.save(changed, removed)
     opened = sum(each.before is None for each in transitions)
     return Looked(models, len(changed), opened, sum(each.after is None for each in transitions), failed)
@@ -118,6 +129,8 @@ def _judged(subject: Subject, watches: Mapping[WatchKey, Watch]) -> Iterator[_Ju
     last = max((each.through for each in known.values() if each.through is not None), default=None)
     after: dict[Rule, Watch] = {}
     for rule, (observe, every) in _RULES.items():
+        if rule in _OF_REPORTS and subject.reports_ended:
+            continue
         if rule not in on or (last is None and every > _MINUTE):
             continue
         watch = after[rule] = known.get(rule, Watch(subject.model, rule))

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from functools import cached_property
 from typing import Final
 
@@ -31,6 +31,12 @@ class Subject:
     alerts: AlertPolicy
     """The section `alerts` of the policies."""
     now: datetime
+
+    @property
+    def reports_ended(self) -> bool:
+        """True after the end of the partitions, if they end: no further report can be made."""
+        last_day = self.stores.settings.partitions_end
+        return last_day is not None and self.now >= datetime.combine(last_day, time(), tzinfo=UTC)
 
     @cached_property
     def drift(self) -> Report[HourOfDrift] | Missing | None:
