@@ -44,7 +44,7 @@ def tell_of_dropped(database: Path) -> int:
 
 
 def _dropped_alone(database: Path, log: Path) -> int:
-    """Return the number of dropped transactions of a database that nobody has open; 0 if somebody has.
+    """Return the number of dropped transactions of a database without connections; 0 if it has some.
 
     SQLite reads the log anew only where nobody has the file open. While others have, nothing is dropped, and the log
     may look damaged: its frames are read while they are written, and the frames of a process that was killed stay

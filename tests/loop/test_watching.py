@@ -341,7 +341,7 @@ def end_by_policy(world: World) -> None:
 def end_without_champion(world: World) -> None:
     world.clock.advance_to(world.clock.now() + MINUTE)
     version = world.stores.registry.get(MODEL, "1.0.0")
-    world.stores.registry.transition(version, Stage.DEPRECATED, force=True, reason="a test")
+    world.stores.registry.transition(version, Stage.DEPRECATED, reason="a test")
 
 
 @pytest.mark.parametrize(
