@@ -43,8 +43,10 @@ def attack(seconds: float) -> None:
         models.champion(MODEL)
         server = Server(home, MLOPS_WORKERS="1", MLOPS_HANG_SECONDS="86400")
         try:
-            with dagster_dev(Path(folder, "project"), home, {"live/defs/resources.py": SHARED}) as orchestrator:
-                eventually(lambda: _all_beat(models.stores), seconds=180)
+            with dagster_dev(
+                Path(folder, "project"), home, {"live/defs/resources.py": SHARED}, seconds=400
+            ) as orchestrator:
+                eventually(lambda: _all_beat(models.stores), seconds=400)
                 for name, begin, end, watcher in (
                     ("the shipper", *_paused("upkeep.housekeeper"), "duty:log"),
                     ("the daemon", *_paused("dagster._daemon", str(folder)), "sensor:limits"),

@@ -290,6 +290,18 @@ def test_the_verdicts_of_the_drift_report_open_and_three_stable_hours_resolve(wo
     assert world.steps(Rule.KS)[-1] is EventKind.RESOLVED
 
 
+def test_a_report_that_is_too_old_says_nothing_unless_none_can_be_newer(world: World) -> None:
+    start = world.clock.now().replace(minute=0)
+    world.stores.reports.save(DRIFT, MODEL, start, drift(Verdict.MONITOR), verdict="monitor", champion="1.0.0")
+    world.pass_time(10 * HOUR, looks=False)
+    look(world.stores, world.clock.now())
+    watch = world.stores.watches.all(MODEL)[MODEL, Rule.PSI]
+    assert watch.missing == "no drift report of the last 6 hours"
+    world.pass_time(10 * MINUTE, looks=False)
+    look(world.stores, world.clock.now(), reports_within=49 * HOUR)
+    assert opened(world, Rule.PSI).severity is Severity.WARNING
+
+
 def test_labels_that_are_later_than_usual_are_told(world: World) -> None:
     for _ in range(9):
         world.serve(2 * MINUTE, 15, looks=False)

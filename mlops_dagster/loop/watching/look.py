@@ -18,7 +18,7 @@ from mlops_dagster.loop.watching.finding import finding, resolution
 from mlops_dagster.loop.watching.fleet import fleet_at
 from mlops_dagster.loop.watching.observing import labels, nulls, reports, requests
 from mlops_dagster.loop.watching.observing.lack import lacking
-from mlops_dagster.loop.watching.subject import Subject
+from mlops_dagster.loop.watching.subject import VALID, Subject
 from mlops_dagster.loop.watching.unserved import end_unserved
 from mlops_dagster.stores import Stores
 
@@ -71,11 +71,12 @@ class Looked:
     """The models that could not be looked at; the log says why."""
 
 
-def look(stores: Stores, now: datetime) -> Looked:
+def look(stores: Stores, now: datetime, *, reports_within: timedelta = VALID) -> Looked:
     """Judge the rules of every model that are due, tell their alerts, and keep the watches.
 
-    A look that is repeated after a crash changes nothing: an alert is written before its watch, and one that is open
-    already is not opened again. An error of one model does not stop the others. Raises StorageError.
+    Hourly reports that are older than `reports_within` are no numbers of `now`. A look that is repeated after a crash
+    changes nothing: an alert is written before its watch, and one that is open already is not opened again. An error of
+    one model does not stop the others. Raises StorageError.
     """
     follow_registry(stores)  # the data plane does so too, where it runs
     settle_registry_alerts(stores)
@@ -98,7 +99,7 @@ def look(stores: Stores, now: datetime) -> Looked:
             models += 1
             policies = stores.registry.policies(model)
             policy = policies.section("alerts", AlertPolicy)
-            subject = Subject(stores, fleet, model, champion, policies, policy, now)
+            subject = Subject(stores, fleet, model, champion, policies, policy, now, reports_within)
             judged = list(_judged(subject, watches))
             changed += [each.watch for each in judged]
             transitions += [each.transition for each in judged if each.transition is not None]
