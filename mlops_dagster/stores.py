@@ -17,6 +17,7 @@ from mlops_dagster.alerting.delivery.letters import Letters
 from mlops_dagster.alerting.delivery.outbox import Outbox
 from mlops_dagster.alerting.delivery.trial import try_channel
 from mlops_dagster.alerting.routing.channels_file import read_channels
+from mlops_dagster.alerting.routing.coverage import gaps
 from mlops_dagster.alerting.routing.routing import Routing
 from mlops_dagster.alerting.watches import Watches
 from mlops_dagster.clock import Clock, SystemClock
@@ -126,6 +127,15 @@ class Stores:
             raise InvalidPolicyError("MLOPS_CHANNELS is not set; name the YAML file with the channels")
         with closing(self.delivery.open(name)) as opened:
             try_channel(opened, self._site, self.clock, self.actor)
+
+    def routing_gaps(self) -> Sequence[str]:
+        """Return a sentence for each route without a model, and for models that no route names; none without channels.
+
+        Raises InvalidPolicyError.
+        """
+        if self.settings.channels is None:
+            return ()
+        return gaps(self._routing, {model: self._owners_of(model) for model in self.registry.models()})
 
     @cached_property
     def letters(self) -> Letters:

@@ -11,7 +11,7 @@ from mlops_dagster.alerting.alert import (
     alert_key,
 )
 from mlops_dagster.alerting.alerts import Alerts
-from mlops_dagster.alerting.beats import Beat, Beats
+from mlops_dagster.alerting.beats import DELIVERY_BEAT, Beat, Beats
 from mlops_dagster.alerting.life.journal import Outbox
 from mlops_dagster.alerting.life.silence import Silence
 from mlops_dagster.alerting.life.steps import Ending, News, Sighting, Step
@@ -20,6 +20,7 @@ from mlops_dagster.alerting.rule import Notice, Rule
 from mlops_dagster.alerting.silent import send_heartbeat, tell_silent
 
 __all__ = [
+    "DELIVERY_BEAT",
     "FLEET",
     "Acknowledgement",
     "Alert",

@@ -12,6 +12,9 @@ from mlops_dagster.database import looking, migrate, open_database
 from mlops_dagster.documents.readable import readable, reading_row
 from mlops_dagster.documents.texts import plain
 
+DELIVERY_BEAT: Final = "duty:delivery"
+"""The name of the beat of a data plane that delivers alerts."""
+
 TABLES = MetaData()
 _beats = Table(
     "beats",
@@ -33,7 +36,8 @@ _NOTE: Final = text(
 class Beat:
     """The last success of a watcher.
 
-    `name` is "sensor:NAME" or, of the data plane's housekeeper, "duty:NAME"; `model` is empty for the whole fleet.
+    `name` is "sensor:NAME", "schedule:NAME" or, of the data plane's housekeeper, "duty:NAME"; `model` is empty for the
+    whole fleet.
     """
 
     name: str

@@ -2,7 +2,7 @@
 
 import urllib.error
 import urllib.request
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 from http.client import HTTPException
 from typing import Final
@@ -13,14 +13,14 @@ from mlops_dagster.alerting.beats import Beat
 from mlops_dagster.alerting.rule import Rule
 from mlops_dagster.errors import StorageError
 
-SILENT_AFTER: Final = timedelta(minutes=5)
-"""The shortest silence of a watcher that is told."""
+SILENT_AFTER: Final = timedelta(minutes=4, seconds=30)
+"""The shortest silence of a watcher that is told: looks and channels take the rest of five to six minutes."""
 
 FORGOTTEN_AFTER: Final = timedelta(days=7)
 """A watcher that has been silent for so long was taken away on purpose."""
 
 _MISSED: Final = 3
-_WATCHERS: Final = ("sensor:", "duty:")
+_WATCHERS: Final = ("sensor:", "schedule:", "duty:")
 _HEARTBEAT_SECONDS: Final = 10.0
 _HANDLERS: Final = (
     urllib.request.ProxyHandler,
@@ -33,7 +33,7 @@ _HANDLERS: Final = (
 
 
 def silent(beats: Iterable[Beat], now: datetime) -> list[Beat]:
-    """Return the beats of sensors and duties that are overdue."""
+    """Return the beats of sensors, schedules and duties that are overdue."""
     return [
         beat
         for beat in beats
@@ -41,7 +41,7 @@ def silent(beats: Iterable[Beat], now: datetime) -> list[Beat]:
     ]
 
 
-def tell_silent(alerts: Alerts, beats: Iterable[Beat], now: datetime) -> None:
+def tell_silent(alerts: Alerts, beats: Collection[Beat], now: datetime) -> None:
     """Open an alert for each watcher that is silent, and resolve the alerts of the others."""
     found = {f"{beat.name} {beat.model}".strip(): beat for beat in silent(beats, now)}
     for subject, beat in found.items():
@@ -55,9 +55,13 @@ def tell_silent(alerts: Alerts, beats: Iterable[Beat], now: datetime) -> None:
             since=beat.at,
             evidence={"note": beat.note},
         )
+    forgotten = {f"{beat.name} {beat.model}".strip() for beat in beats if beat.age(now) >= FORGOTTEN_AFTER}
     for alert in alerts.list(FLEET):
         if alert.rule == Rule.WATCHER_SILENT and alert.subject.startswith(_WATCHERS) and alert.subject not in found:
-            alerts.resolve(FLEET, Rule.WATCHER_SILENT, "it gives signs of life again", subject=alert.subject)
+            over = "it gives signs of life again"
+            if alert.subject in forgotten:
+                over = f"silent for {FORGOTTEN_AFTER.days} days: it is taken to be removed on purpose"
+            alerts.resolve(FLEET, Rule.WATCHER_SILENT, over, subject=alert.subject)
 
 
 def send_heartbeat(url: str) -> None:

@@ -7,6 +7,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+from mlops_dagster.database.wal import PRIMARY_CODE
+
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
@@ -27,8 +29,10 @@ def tell_of_dropped(database: Path) -> int:
     Call it before the file is opened; other processes may use the file meanwhile. The loss is not seen in a log whose
     end was cut off.
     """
+    log = database.with_name(f"{database.name}-wal")
     try:
-        dropped = dropped_transactions(database.with_name(f"{database.name}-wal"))
+        # Most logs are sound, or empty: only one that looks damaged is looked at while nobody else can have it open.
+        dropped = _dropped_alone(database, log) if dropped_transactions(log) else 0
     except FileNotFoundError:
         return 0
     if dropped:
@@ -36,9 +40,27 @@ def tell_of_dropped(database: Path) -> int:
             "the write-ahead log of %s is damaged: %d transactions that were committed are lost; `mlops predictions "
             "audit` or `mlops audit verify` says what is missing; a backup may have it", database, dropped,
         )  # fmt: skip
-        with closing(sqlite3.connect(database)) as connection:  # so that the same loss is not reported again
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     return dropped
+
+
+def _dropped_alone(database: Path, log: Path) -> int:
+    """Return the number of dropped transactions of a database without connections; 0 if it has some.
+
+    SQLite reads the log anew only where nobody has the file open. While others have, nothing is dropped, and the log
+    may look damaged: its frames are read while they are written, and the frames of a process that was killed stay
+    behind those that overwrite them.
+    """
+    with closing(sqlite3.connect(database, timeout=0)) as connection:
+        connection.execute("PRAGMA locking_mode=EXCLUSIVE")
+        try:
+            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & PRIMARY_CODE == sqlite3.SQLITE_BUSY:
+                return 0
+            raise
+        dropped = dropped_transactions(log)
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()  # so that a loss is not reported again
+        return dropped
 
 
 def set_aside_if_damaged(database: Path) -> Path | None:

@@ -4,10 +4,10 @@ import sqlite3
 import time
 
 LOCK_TIMEOUT_SECONDS = 30
+PRIMARY_CODE = 0xFF
+"""The bits of the primary code in an extended error code of SQLite."""
 
 _PURGE_SECONDS = 60.0
-
-_PRIMARY = 0xFF  # the bits of the primary code in an extended error code
 
 
 def use_wal(connection: sqlite3.Connection) -> None:
@@ -22,7 +22,7 @@ def use_wal(connection: sqlite3.Connection) -> None:
             connection.execute("PRAGMA journal_mode=WAL").fetchall()
             return
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & _PRIMARY != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+            if error.sqlite_errorcode & PRIMARY_CODE != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
                 raise
             time.sleep(0.01)
 

@@ -26,6 +26,9 @@ from mlops_dagster.stores import Stores
 SCHEDULES_AT = 14
 """Hour of the day, UTC, at which schedules are evaluated: after those of noon, so that a day of hours is one run."""
 
+REPORTS_WITHIN = timedelta(hours=49)
+"""The reports of a day's hours are made at once, and are there a day later: no newer ones can be missed."""
+
 
 @dataclass
 class Timeline:
@@ -100,7 +103,7 @@ class Timeline:
             # Only this sensor, and `limits` whose work it does too, depends on data that may have changed.
             self.daemon.evaluate_sensor(ROLLOUTS)
         if hour.requests or delivered:
-            look(self.stores, hour.end)
+            look(self.stores, hour.end, reports_within=REPORTS_WITHIN)
         follow_registry(self.stores)  # each hour, so that each event stands at its time in the feed
         stage.wait_until_in_force()
         self.on_hour(hour.end, self.stores.registry.deployment(self.plan.model))

@@ -7,6 +7,7 @@ import pytest
 from mlops_dagster.alerting import Severity
 from mlops_dagster.alerting.channels.opening import open_channel
 from mlops_dagster.alerting.routing.channels_file import read_channels
+from mlops_dagster.alerting.routing.coverage import gaps
 from mlops_dagster.clock import SystemClock
 from mlops_dagster.errors import InvalidPolicyError
 
@@ -47,6 +48,8 @@ def test_the_first_route_of_an_owner_applies(tmp_path: Path) -> None:
         ("team:search", "search", "line 9, routes.0.owner: String should match"),
         ("search-oncall, chat]", "search-oncall, chatt]", "line 9, routes.0.critical.1: 'chatt' is not one of"),
         ("  - {critical: [oncall]", '  - {owner: "team:a", critical: [oncall]', "line 8, routes: the last route names"),
+        ("  - {crit", "  - {warning: []}\n  - {crit", "line 8, routes: route 2 names no owner, so that those after it"),
+        ("  - {crit", '  - {owner: "team:search"}\n  - {crit', "line 8, routes: route 2 names team:search again"),
         ("to: [chat]", "to: [nobody]", "line 11, escalate.to.0: 'nobody' is not one of the channels"),
         ("escalate:", "escalation:", "line 11, escalation: Extra inputs are not permitted"),
         ("prom:", "oncall:", "the key 'oncall' stands on line 2 and again on line 6"),
@@ -60,6 +63,20 @@ def test_a_mistake_is_told_with_its_line(tmp_path: Path, before: str, after: str
         read_channels(tmp_path / "channels.yaml")
     assert told in str(caught.value)
     assert not any(secret in str(caught.value) for secret in ("e93facc", "pw@", "token=x", "slack://"))
+
+
+def test_routes_that_no_model_needs_and_models_that_no_route_names_are_told(tmp_path: Path) -> None:
+    (tmp_path / "channels.yaml").write_text(GOOD)
+    routing = read_channels(tmp_path / "channels.yaml")
+    assert gaps(routing, {"ranker": ["team:search"], "churn": []}) == []
+    assert gaps(routing, {"churn": ["team:crm", "ada@acme.io"]}) == [
+        "no model has the owner team:search that a route names",
+        "no route names an owner of churn: the last route tells of them",
+    ]
+    silent = GOOD.replace("critical: [oncall], ", "")
+    (tmp_path / "channels.yaml").write_text(silent)
+    found = gaps(read_channels(tmp_path / "channels.yaml"), {"ranker": ["team:search"], "churn": []})
+    assert found == ["nobody is told of critical alerts about churn: their route names no channel for them"]
 
 
 def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:

@@ -1,9 +1,11 @@
 """The deliverer's promises, one by one: order, pauses, dead letters, reminders, and what is over before it was told."""
 
+import json
 import random
 import sqlite3
 import threading
 import time
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
 from datetime import timedelta
@@ -17,11 +19,15 @@ from mlops_dagster.alerting.alert import FLEET
 from mlops_dagster.alerting.channels.http import Answer, Http, retry_after
 from mlops_dagster.alerting.delivery.entry import Entry, State
 from mlops_dagster.alerting.routing.checking import check_channels
+from mlops_dagster.alerting.routing.routing import Routing
 from mlops_dagster.alerting.rule import Notice
 from mlops_dagster.errors import ChannelRefusedError, InvalidPolicyError, TryLaterError
 from tests.support.channels.pagerduty import KEY
 from tests.support.channels.stub import Asked, Killed, Reply, on_loopback
-from tests.support.channels.world import CHANNELS, START, World, world_on
+from tests.support.channels.world import CHANNELS, ROUTES, START, Fresh, World, world_on
+
+both = pytest.mark.parametrize("fresh", ["sqlite", "postgresql"], indirect=True)
+"""What the queue promises holds on either database."""
 
 BROKEN = "mlops:test:*:channel_broken:oncall"
 
@@ -46,6 +52,7 @@ def asked_of(world: World, host: str) -> list[Asked]:
     return [asked for to, asked in world.network.requests if to == host]
 
 
+@both
 def test_an_outage_of_an_hour_loses_nothing_and_keeps_the_order(world: World) -> None:
     down = True
     world.network.fault = lambda asked: "cut_before" if down and asked.path.startswith("/v2/") else None
@@ -111,6 +118,7 @@ def test_pauses_double_up_to_five_minutes_and_are_random(world: World) -> None:
     assert len(set(pauses)) == len(pauses)
 
 
+@both
 def test_a_refused_message_is_kept_and_told_by_the_other_channels(world: World) -> None:
     world.pager.key = "f" * 32
     page(world)
@@ -160,10 +168,10 @@ def test_a_message_is_given_up_after_a_day(world: World) -> None:
     assert dead.error.startswith("given up after ")
 
 
-def test_a_chat_is_tried_six_times_over_more_than_an_hour(empty: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_chat_is_tried_six_times_over_more_than_an_hour(fresh: Fresh, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TEST_CHAT", "json://127.0.0.1:9/")
     chat = {"type": "apprise", "url": "${TEST_CHAT}"}
-    with world_on(empty, channels={"chat": chat}, routes=[{"critical": ["chat"]}]) as world:
+    with fresh() as database, world_on(database, channels={"chat": chat}, routes=[{"critical": ["chat"]}]) as world:
         page(world)
         tries = []
         for _ in range(200):
@@ -197,6 +205,7 @@ def test_the_end_of_what_may_have_arrived_is_told(world: World) -> None:
     assert (list(world.pager.open), len(world.pager.incidents)) == ([], 1)
 
 
+@both
 def test_an_issue_whose_answer_was_lost_is_found_again(world: World) -> None:
     answers = ["cut_after", "kill_after"]
     world.network.fault = lambda asked: answers.pop() if answers and asked.method == "POST" else None
@@ -276,14 +285,15 @@ def test_promotions_and_rollbacks_are_changes_for_the_pager(world: World) -> Non
     assert not world.pager.open
 
 
-def test_what_nobody_acknowledges_is_told_again_and_to_others(empty: Path) -> None:
+@both
+def test_what_nobody_acknowledges_is_told_again_and_to_others(fresh: Fresh) -> None:
     file = {
         "channels": {**CHANNELS, "second": CHANNELS["oncall"], "bus": CHANNELS["bus"]},
         "routes": [{"critical": ["bus"]}],
         "escalate": {"unacknowledged_minutes": 15, "to": ["second"]},
         "repeat_hours": 24,
     }
-    with world_on(empty, **file) as world:
+    with fresh() as database, world_on(database, **file) as world:
         page(world, "a")
         page(world, "b")
         world.alerts.acknowledge(page(world, "b"), "I look")
@@ -328,6 +338,53 @@ def test_what_is_muted_is_told_when_it_is_not_any_more(world: World) -> None:
     assert set(world.pager.open) == {key("a")}
 
 
+@both
+def test_what_is_muted_after_people_were_told_ends_in_their_channels_until_that_is_over(world: World) -> None:
+    page(world, "a")
+    world.alerts.acknowledge(page(world, "b", Severity.WARNING), "I look")
+    world.deliver()
+    world.later(minutes=1)
+    silence = world.alerts.silence(START + timedelta(hours=1), "moving")
+    page(world, "c")
+    world.deliver()
+    world.later(seconds=1)
+    assert (world.pager.open, world.github.open, world.bus.open, world.prom.open) == ({}, [], set(), set())
+    (issue,) = world.github.issues
+    assert issue.comments[-1]["body"].startswith(r"**\[MUTED\] churn: nulls 0.6 %**")
+    assert f"Muted by silence {silence.id}; if it is still open" in issue.comments[-1]["body"]
+    world.delivery.remind()
+    world.later(minutes=61)
+    world.alerts.update_mutes()
+    world.settle()
+    assert world.pager.open == {key("a"): "triggered", key("c"): "triggered"}
+    assert [each["action"] for each in world.bus.taken.values() if each["key"] == key("b")][-2:] == [
+        "open",
+        "acknowledge",
+    ]
+    assert world.bus.open == {key("a"), key("b"), key("c")}
+    assert len(world.github.open) == 1
+    for subject in "abc":
+        end(world, subject)
+    world.settle()
+    assert (world.pager.open, world.github.open, world.bus.open, world.prom.open) == ({}, [], set(), set())
+    assert Counter(world.pager.incidents) == {key("a"): 2, key("c"): 1}
+    assert not world.refused
+
+
+def test_what_is_muted_before_people_were_told_is_told_once_it_is_over(world: World) -> None:
+    world.network.fault = lambda asked: "cut_before"
+    page(world, severity=Severity.WARNING)
+    world.deliver()
+    world.alerts.silence(START + timedelta(hours=1), "moving")
+    world.settle()
+    assert not world.github.issues
+    world.later(minutes=61)
+    world.alerts.update_mutes()
+    world.settle()
+    assert len(world.github.open) == 1
+
+
+@both
 def test_of_two_deliverers_one_sends(world: World) -> None:
     for number in range(30):
         page(world, str(number))
@@ -338,8 +395,6 @@ def test_of_two_deliverers_one_sends(world: World) -> None:
     for thread in threads:
         thread.join()
     assert len(asked_of(world, "bus")) == len(world.bus.taken) == 30
-    for other in others:
-        other.close()
 
 
 def test_an_entry_with_open_alerts_cannot_be_removed(world: World, tmp_path: Path) -> None:
@@ -350,6 +405,55 @@ def test_an_entry_with_open_alerts_cannot_be_removed(world: World, tmp_path: Pat
         check_channels(file, world.database)
     end(world)
     check_channels(file, world.database)
+
+
+@pytest.mark.parametrize("channel", ["oncall", "tickets"])
+def test_a_key_or_repository_that_is_changed_while_alerts_are_open_is_refused_or_told(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, channel: str
+) -> None:
+    page(world, severity=Severity.CRITICAL if channel == "oncall" else Severity.WARNING)
+    world.deliver()
+    if channel == "oncall":
+        monkeypatch.setenv("TEST_PD", "f" * 32)
+    changed = {**CHANNELS, "tickets": {**CHANNELS["tickets"], "repository": "acme/other"}}
+    file = tmp_path / "channels.yaml"
+    file.write_text(json.dumps({"channels": changed, "routes": ROUTES}))
+    with pytest.raises(InvalidPolicyError, match=f"{channel} has told of alerts that are open by another key"):
+        check_channels(file, world.database)
+
+    # Whoever delivers by the changed file all the same closes nothing that is not there, and says so elsewhere.
+    world.routing = Routing.model_validate({"channels": changed, "routes": ROUTES})
+    world.pager.key = "f" * 32
+    after = world.another_delivery()
+    asked = len(asked_of(world, "github"))
+    end(world)
+    after.deliver(channel)
+    (dead,) = entries(world, channel, State.DEAD)
+    place = "integration key with the SHA-256" if channel == "oncall" else "http://github/repos/acme/ml"
+    assert place in dead.error
+    assert "close it there by hand" in dead.error
+    assert KEY not in dead.error
+    assert Rule.CHANNEL_BROKEN in {alert.rule for alert in world.alerts.list()}
+    assert len(asked_of(world, "github")) == asked, "no issue of that number in another repository is touched"
+
+
+def test_messages_are_removed_after_90_days_and_those_of_open_alerts_are_kept(world: World) -> None:
+    page(world, "open")
+    page(world, "over")
+    world.deliver()
+    end(world, "over")
+    world.alerts.tell("churn", Notice.PROMOTED, "2.0.0 is champion")
+    world.deliver()
+    before = len(world.letters.list(list(State)))
+    world.later(days=89)
+    assert world.letters.tidy() == 0
+    page(world, "fresh")
+    world.later(days=1, seconds=1)
+    assert world.letters.tidy() == before - 3
+    assert {entry.key for entry in world.letters.list(list(State))} == {key("open"), key("fresh")}
+    end(world, "open")
+    world.settle()
+    assert key("open") not in world.pager.open
 
 
 def test_ten_thousand_waiting_messages_are_sent_at_over_fifty_a_second(world: World) -> None:

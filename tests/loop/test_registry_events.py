@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -12,7 +13,7 @@ from mlops_dagster.clock import ReplayedClock
 from mlops_dagster.errors import AuditError
 from mlops_dagster.loop.registry_events.follow import follow_registry
 from mlops_dagster.loop.registry_events.settle import TOLD_FIRST, settle_registry_alerts
-from mlops_dagster.loop.registry_events.verify import verify_history
+from mlops_dagster.loop.registry_events.verify import verify_history, verify_in_turn
 from mlops_dagster.registry import Stage
 from mlops_dagster.settings import Settings
 from mlops_dagster.stores import Stores
@@ -153,6 +154,23 @@ def test_a_history_that_was_changed_opens_an_alert_until_it_verifies(
     assert (alert.rule, alert.severity) == (Rule.AUDIT_BROKEN, Severity.CRITICAL)
     verify_history(stores)
     assert stores.alerts.list() == []
+
+
+def test_the_audit_comes_every_six_hours_however_often_its_process_is_restarted(
+    world: World, stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    audits: list[datetime] = []
+
+    def audit(_registry: object) -> SimpleNamespace:
+        audits.append(world.clock.now())
+        return SimpleNamespace(events=1)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(type(stores.registry), "audit", audit)
+        for hours in (0, 1, 5.9, 6, 7, 13):
+            world.clock.advance_to(START + timedelta(hours=hours))
+            verify_in_turn(Stores(world.settings, world.clock, actor="data plane"), timedelta(hours=6))
+    assert audits == [START + timedelta(hours=hours) for hours in (0, 6, 13)]
 
 
 def test_two_processes_tell_an_event_once(world: World, stores: Stores) -> None:

@@ -277,6 +277,8 @@ def test_the_verdicts_of_the_drift_report_open_and_three_stable_hours_resolve(wo
     assert opened(world, Rule.PSI).severity is Severity.CRITICAL
     assert "x has a PSI of 0.310, over 0.25" in opened(world, Rule.PSI).summary
     assert opened(world, Rule.KS).severity is Severity.WARNING
+    readings = [opened(world, rule).reading for rule in (Rule.PSI, Rule.KS)]
+    assert [(each.value, each.limit) for each in readings if each is not None] == [(0.31, 0.25), (0.2, 0.1)]
     for _ in range(3):
         hour(Verdict.STABLE)
         hour(Verdict.INCONCLUSIVE)  # neither resolves nor opens
@@ -286,6 +288,18 @@ def test_the_verdicts_of_the_drift_report_open_and_three_stable_hours_resolve(wo
     kinds = [kind for kind in world.steps(Rule.PSI) if kind is not EventKind.SEEN]
     assert kinds == [EventKind.OPENED, EventKind.ESCALATED, EventKind.RESOLVED]
     assert world.steps(Rule.KS)[-1] is EventKind.RESOLVED
+
+
+def test_a_report_that_is_too_old_says_nothing_unless_none_can_be_newer(world: World) -> None:
+    start = world.clock.now().replace(minute=0)
+    world.stores.reports.save(DRIFT, MODEL, start, drift(Verdict.MONITOR), verdict="monitor", champion="1.0.0")
+    world.pass_time(10 * HOUR, looks=False)
+    look(world.stores, world.clock.now())
+    watch = world.stores.watches.all(MODEL)[MODEL, Rule.PSI]
+    assert watch.missing == "no drift report of the last 6 hours"
+    world.pass_time(10 * MINUTE, looks=False)
+    look(world.stores, world.clock.now(), reports_within=49 * HOUR)
+    assert opened(world, Rule.PSI).severity is Severity.WARNING
 
 
 def test_labels_that_are_later_than_usual_are_told(world: World) -> None:
@@ -336,8 +350,19 @@ def end_by_policy(world: World) -> None:
     world.publish({"error_rate": None})
 
 
+def end_without_champion(world: World) -> None:
+    world.clock.advance_to(world.clock.now() + MINUTE)
+    version = world.stores.registry.get(MODEL, "1.0.0")
+    world.stores.registry.transition(version, Stage.DEPRECATED, reason="a test")
+
+
 @pytest.mark.parametrize(
-    ("end", "reason"), [(end_by_another_version, "1.1.0 serves now"), (end_by_policy, "the rule is turned off")]
+    ("end", "reason"),
+    [
+        (end_by_another_version, "1.1.0 serves now"),
+        (end_by_policy, "the rule is turned off"),
+        (end_without_champion, "no version serves any more"),
+    ],
 )
 def test_an_alert_ends_with_its_version_or_its_rule(world: World, end: Callable[[World], None], reason: str) -> None:
     world.serve(10 * MINUTE, 60)
@@ -348,6 +373,7 @@ def test_an_alert_ends_with_its_version_or_its_rule(world: World, end: Callable[
     alert = world.alert(Rule.ERROR_RATE)
     assert alert is not None
     assert alert.resolution == reason
+    assert world.stores.alerts.list(MODEL) == []
 
 
 def test_one_model_that_cannot_be_judged_does_not_stop_the_others(world: World) -> None:

@@ -127,3 +127,24 @@ def test_transactions_dropped_of_any_database_are_told(tmp_path, caplog, address
     caplog.clear()
     open_database(f"sqlite:///{home}/mlops.sqlite")
     assert not caplog.text
+
+
+def test_a_log_that_others_write_is_not_told_as_lost(tmp_path, caplog, address):
+    """The frames of a writer that was killed before its commit was over stay behind those that overwrite them."""
+    url = f"sqlite:///{tmp_path}/mlops.sqlite"
+    database = open_database(url)
+    for statement in ["CREATE TABLE t (a)", "INSERT INTO t VALUES (randomblob(4000))"]:
+        with writing(database) as connection:
+            connection.exec_driver_sql(statement)
+    log = tmp_path / "mlops.sqlite-wal"
+    frames = log.read_bytes()[32:]
+    with log.open("ab") as file:
+        file.write(2 * frames[-4120:])  # the last commit again, whose checksums do not continue the log here
+    assert dropped_transactions(log) == 2
+    with caplog.at_level(logging.ERROR):
+        others = open_database(url)
+    assert not caplog.text
+    with writing(others) as connection:
+        connection.exec_driver_sql("INSERT INTO t VALUES (1)")
+    with reading(database) as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM t").scalar_one() == 2

@@ -7,7 +7,7 @@ from typing import Any, Final
 import orjson
 
 from mlops_dagster.alerting.alert import Severity
-from mlops_dagster.alerting.channels.channel import Receipt
+from mlops_dagster.alerting.channels.channel import ANYWHERE, Receipt
 from mlops_dagster.alerting.channels.http import Http
 from mlops_dagster.alerting.channels.message import Action, Message
 from mlops_dagster.clock import Clock
@@ -19,6 +19,7 @@ LIVES: Final = timedelta(minutes=3)
 class Alertmanager:
     """One Alertmanager."""
 
+    place = ANYWHERE
     digests = False
     keyed = True
     pauses: Sequence[timedelta] | None = None

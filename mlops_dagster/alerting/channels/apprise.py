@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from mlops_dagster.alerting.alert import Severity
-from mlops_dagster.alerting.channels.channel import Receipt
+from mlops_dagster.alerting.channels.channel import ANYWHERE, Receipt
 from mlops_dagster.alerting.channels.message import Action, Message, facts
 from mlops_dagster.errors import InvalidPolicyError, TryLaterError
 from mlops_dagster.extras import require
@@ -25,6 +25,7 @@ So a message is tried six times, in 100 minutes.
 class AppriseChannel:
     """One service."""
 
+    place = ANYWHERE
     digests = True
     keyed = False
     pauses: Sequence[timedelta] | None = PAUSES

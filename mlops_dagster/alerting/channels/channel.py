@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from mlops_dagster.alerting.channels.message import Action, Message
 
@@ -10,10 +10,16 @@ Receipt: TypeAlias = Mapping[str, object]
 """What a channel keeps of a message that it took, such as the number of an issue, as JSON can hold it."""
 
 
+ANYWHERE: Final = ""
+"""The place of a channel in which nothing stays open that only the same receiver can end."""
+
+
 class Channel(Protocol):
     """A way to tell people. A channel keeps no state between messages: receipts are kept in the outbox."""
 
     name: str
+    place: str
+    """Where an alert is open once it was told: only there can it be ended. Holds no secret."""
     digests: bool
     """Whether an alert that was over before it could be told is told of at all."""
     keyed: bool

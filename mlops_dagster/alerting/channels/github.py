@@ -44,6 +44,7 @@ class GitHub:
     ) -> None:
         """Write to the repository at `address`, https://api.github.com/repos/OWNER/NAME."""
         self.name, self._http, self._address, self._clock = name, http, address, clock
+        self.place = address
         self._labels, self._reopen = list(labels), reopen
         self._headers = {
             "authorization": f"Bearer {token}",

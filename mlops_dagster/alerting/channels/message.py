@@ -38,6 +38,8 @@ class Action(StrEnum):
     UPDATE = "update"
     ACKNOWLEDGE = "acknowledge"
     RESOLVE = "resolve"
+    MUTE = "mute"
+    """End an alert in the channel while it goes on: something mutes it. Channels are asked to resolve it."""
     CHANGE = "change"
     """Tell of something that happened, which nobody has to end."""
     DIGEST = "digest"
@@ -212,9 +214,11 @@ def minute_text(time: datetime) -> str:
 
 
 def _told(event: AlertEvent, alert: Alert | None) -> str:
-    """Return the reason of an acknowledgement or an end, and else what is wrong."""
+    """Return the reason of an acknowledgement, a mute or an end, and else what is wrong."""
     if alert is None:
         return event.summary
+    if event.kind is EventKind.MUTED:
+        return f"{_capital(event.summary)}; if it is still open when that is over, it is told again. {alert.summary}"
     if event.kind is EventKind.ACKNOWLEDGED:
         return f"Acknowledged by {event.actor}: {event.summary}"
     return alert.summary if alert.open else alert.resolution
@@ -223,7 +227,13 @@ def _told(event: AlertEvent, alert: Alert | None) -> str:
 def _heading(event: AlertEvent, alert: Alert | None) -> str:
     if alert is None:
         return event.severity.upper()
+    if event.kind is EventKind.MUTED:
+        return "MUTED"
     return alert.severity.upper() if alert.open else "RESOLVED"
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _headline(alert: Alert) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from hashlib import sha256
 from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
@@ -28,6 +29,7 @@ class PagerDuty:
 
     def __init__(self, name: str, http: Http, url: str, routing_key: str) -> None:
         self.name, self._http, self._url, self._key = name, http, url, routing_key
+        self.place = f"the integration key with the SHA-256 {sha256(routing_key.encode()).hexdigest()[:8]}..."
 
     def send(self, message: Message, action: Action, receipt: Receipt | None, *, again: bool) -> Receipt:
         """Send an event. See Channel.send."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from mlops_dagster.alerting.channels.channel import Receipt
+from mlops_dagster.alerting.channels.channel import ANYWHERE, Receipt
 from mlops_dagster.alerting.channels.http import Http
 from mlops_dagster.alerting.channels.message import Action, Message
 from mlops_dagster.clock import Clock
@@ -21,6 +21,7 @@ _PREFIX = "whsec_"
 class Webhook:
     """One receiver of signed messages; docs/webhook.schema.json describes them."""
 
+    place = ANYWHERE
     digests = True
     keyed = False
     pauses: Sequence[timedelta] | None = None

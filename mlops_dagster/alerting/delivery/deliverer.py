@@ -11,10 +11,12 @@ from sqlalchemy import func, select
 from mlops_dagster.alerting.alert import FLEET, Severity
 from mlops_dagster.alerting.alerts import Alerts
 from mlops_dagster.alerting.channels.channel import Channel, Receipt
+from mlops_dagster.alerting.channels.message import Action
 from mlops_dagster.alerting.channels.opening import OpenChannel
 from mlops_dagster.alerting.delivery import queue
 from mlops_dagster.alerting.delivery.channel_state import ChannelState, read_state, save_state
 from mlops_dagster.alerting.delivery.entry import Entry
+from mlops_dagster.alerting.delivery.places import left_open, receipt_at, with_place
 from mlops_dagster.alerting.delivery.refreshing import to_refresh
 from mlops_dagster.alerting.rule import Rule
 from mlops_dagster.clock import Clock
@@ -103,9 +105,18 @@ class Deliverer:
 
     def _send(self, entry: Entry) -> None:
         with looking(self._engine) as connection:
-            earlier = queue.last_receipt(connection, entry)
-        receipt = self._channel.send(entry.message, entry.action, earlier, again=entry.unsure)
-        self._sent(entry, receipt)
+            earlier = queue.last_sent(connection, entry)
+        place = self._channel.place
+        receipt, left = receipt_at(place, earlier), left_open(entry.alert, place, earlier)
+        ends_elsewhere = entry.asked is Action.RESOLVE and bool(left)
+        if receipt is not None or not ends_elsewhere:
+            receipt = self._channel.send(entry.message, entry.asked, receipt, again=entry.unsure)
+        if ends_elsewhere:
+            raise ChannelRefusedError(
+                f"{entry.key} is open at {', '.join(left)}, which MLOPS_CHANNELS does not name any more; "
+                "close it there by hand"
+            )
+        self._sent(entry, with_place(receipt or {}, place, left))
 
     def _sent(self, entry: Entry, receipt: Receipt) -> None:
         with writing(self._engine) as connection:
@@ -187,6 +198,6 @@ class Deliverer:
             found = to_refresh(connection, self._channel.name, now)
         try:
             for entry in found:
-                self._channel.send(entry.message, entry.action, None, again=True)
+                self._channel.send(entry.message, entry.asked, None, again=True)
         except (TryLaterError, ChannelRefusedError) as error:
             logger.warning("%s: %s", self._channel.name, self._opened.hidden(error.message))

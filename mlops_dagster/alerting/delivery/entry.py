@@ -54,6 +54,11 @@ class Entry:
     done_at: datetime | None
     """The time at which it was sent, superseded or given up."""
 
+    @property
+    def asked(self) -> Action:
+        """The act that the channel is asked for: it knows no mutes, and ends the alert."""
+        return Action.RESOLVE if self.action is Action.MUTE else self.action
+
 
 def entry_of(row: RowMapping) -> Entry:
     """Return the entry of a row; raises UnreadableError."""

@@ -1,14 +1,20 @@
 """The entries of the outbox, for people to look at and to try again."""
 
 from collections.abc import Sequence
+from datetime import timedelta
+from typing import Final
 
-from sqlalchemy import select, update
+from sqlalchemy import and_, delete, or_, select, update
 
 from mlops_dagster.alerting.delivery.entry import Entry, State, entry_of
 from mlops_dagster.alerting.delivery.tables import outbox
+from mlops_dagster.alerting.life.tables import IS_OPEN, alerts
 from mlops_dagster.clock import Clock, time_text
-from mlops_dagster.database import migrate, open_database, reading, writing
+from mlops_dagster.database import looking, migrate, open_database, reading, writing
 from mlops_dagster.documents.readable import readable
+
+KEPT: Final = timedelta(days=90)
+"""The time for which messages are kept after they were sent or given up; no issue is reopened after it."""
 
 
 class Letters:
@@ -37,6 +43,23 @@ class Letters:
         values = {"state": State.WAITING.value, "next_at": now, "enqueued_at": now, "attempts": 0, "done_at": None}
         with writing(self._engine) as connection:
             return connection.execute(change.values(values)).rowcount
+
+    def tidy(self) -> int:
+        """Remove entries that were settled 90 days ago, of alerts that are over; return their number.
+
+        The receipts of open alerts stay, however old they are.
+        """
+        is_open = select(alerts.c.id).where(IS_OPEN)
+        old = and_(
+            outbox.c.done_at < time_text(self._clock.now() - KEPT),
+            outbox.c.state != State.WAITING.value,
+            or_(outbox.c.alert.is_(None), outbox.c.alert.not_in(is_open)),
+        )
+        with looking(self._engine) as connection:  # nearly always there are none, and no lock is waited for
+            if connection.scalar(select(outbox.c.id).where(old).limit(1)) is None:
+                return 0
+        with writing(self._engine) as connection:
+            return connection.execute(delete(outbox).where(old)).rowcount
 
     def close(self) -> None:
         """Close the connections to the database."""

@@ -61,9 +61,11 @@ class Outbox:
 
 def channels_holding(connection: Connection, alert_id: int) -> Sequence[str]:
     """Return the channels in which an alert is open, or will be, or may be."""
-    is_open = or_(
+    counts = or_(
         outbox.c.state.in_((State.WAITING.value, State.SENT.value)),
         (outbox.c.state == State.DEAD.value) & outbox.c.unsure,
     )
-    query = select(outbox.c.channel).distinct().where(outbox.c.alert == alert_id, outbox.c.action == Action.OPEN.value)
-    return list(connection.scalars(query.where(is_open).order_by(outbox.c.channel)))
+    changes = outbox.c.action.in_((Action.OPEN.value, Action.MUTE.value))
+    last = select(func.max(outbox.c.id)).where(outbox.c.alert == alert_id, changes, counts).group_by(outbox.c.channel)
+    query = select(outbox.c.channel).where(outbox.c.id.in_(last), outbox.c.action == Action.OPEN.value)
+    return list(connection.scalars(query.order_by(outbox.c.channel)))

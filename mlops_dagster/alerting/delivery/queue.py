@@ -77,8 +77,8 @@ def given_up(connection: Connection, entry: Entry, error: str, now: datetime, *,
     )
 
 
-def last_receipt(connection: Connection, entry: Entry) -> Receipt | None:
-    """Return the receipt of the last message about the same key that this channel took; None before the first."""
+def last_sent(connection: Connection, entry: Entry) -> Entry | None:
+    """Return the last message about the same key that this channel took; None before the first."""
     query = (
         select(outbox)
         .where(outbox.c.channel == entry.channel, outbox.c.key == entry.key, outbox.c.state == State.SENT.value)
@@ -86,7 +86,7 @@ def last_receipt(connection: Connection, entry: Entry) -> Receipt | None:
         .limit(1)
     )
     found = readable(connection.execute(query).mappings(), entry_of)
-    return found[0].receipt if found else None
+    return found[0] if found else None
 
 
 def _settle(connection: Connection, entry: Entry, **values: object) -> None:
@@ -104,19 +104,19 @@ def _supersede(connection: Connection, channel: Channel, entry: Entry, now: date
             return False
         _drop(connection, [entry.id], now)
         return True
-    resolve = _later_end(connection, entry)
-    if resolve is None or (entry.unsure and not channel.keyed):
+    end = _end_of(connection, entry)
+    if end is None or (entry.unsure and not channel.keyed):
         return False
-    between = and_(*_same(entry), outbox.c.id >= entry.id, outbox.c.id < resolve.id, _WAITING)
+    between = and_(*_same(entry), outbox.c.id >= entry.id, outbox.c.id < end.id, _WAITING)
     _drop(connection, list(connection.scalars(select(outbox.c.id).where(between))), now)
     if entry.unsure:
         return True  # the channel may have it open: the end is sent
-    if channel.digests:
-        message = digest_of(entry.message, resolve.message).model_dump_json()
+    if channel.digests and end.action is Action.RESOLVE:
+        message = digest_of(entry.message, end.message).model_dump_json()
         digest = {"action": Action.DIGEST.value, "message": message}
-        connection.execute(update(outbox).where(outbox.c.id == resolve.id).values(digest))
-    else:
-        _drop(connection, [resolve.id], now)
+        connection.execute(update(outbox).where(outbox.c.id == end.id).values(digest))
+    else:  # what is muted is told when that is over
+        _drop(connection, [end.id], now)
     return True
 
 
@@ -125,13 +125,20 @@ def _was_opened(connection: Connection, entry: Entry) -> bool:
     if entry.action in (Action.CHANGE, Action.DIGEST):
         return True
     opened = or_(outbox.c.state == State.SENT.value, outbox.c.unsure)
-    query = select(func.count()).where(*_same(entry), outbox.c.action == Action.OPEN.value, opened)
-    return bool(connection.scalar(query))
+    query = (
+        select(outbox.c.id)
+        .where(*_same(entry), outbox.c.action == Action.OPEN.value, outbox.c.id < entry.id)
+        .order_by(outbox.c.id.desc())
+        .limit(1)
+    )
+    return connection.scalar(select(outbox.c.id).where(outbox.c.id == query.scalar_subquery(), opened)) is not None
 
 
-def _later_end(connection: Connection, entry: Entry) -> Entry | None:
-    query = select(outbox).where(*_same(entry), outbox.c.action == Action.RESOLVE.value, _WAITING)
-    found = readable(connection.execute(query).mappings(), entry_of)
+def _end_of(connection: Connection, opening: Entry) -> Entry | None:
+    """Return the message that ends in the channel what this one opens: the alert is over, or muted."""
+    ends = outbox.c.action.in_((Action.RESOLVE.value, Action.MUTE.value))
+    query = select(outbox).where(*_same(opening), ends, _WAITING, outbox.c.id > opening.id).order_by(outbox.c.id)
+    found = readable(connection.execute(query.limit(1)).mappings(), entry_of)
     return found[0] if found else None
 
 

@@ -14,7 +14,7 @@ from mlops_dagster.documents.readable import readable
 AFTER_THE_END: Final = timedelta(minutes=5)
 """The time for which the end of an alert is sent again."""
 
-_STATES = [action.value for action in (Action.OPEN, Action.UPDATE, Action.RESOLVE)]
+_STATES = [action.value for action in (Action.OPEN, Action.UPDATE, Action.RESOLVE, Action.MUTE)]
 
 
 def to_refresh(connection: Connection, channel: str, now: datetime) -> Sequence[Entry]:
@@ -26,7 +26,7 @@ def to_refresh(connection: Connection, channel: str, now: datetime) -> Sequence[
     )
     rows = connection.execute(select(outbox).where(outbox.c.id.in_(last)).order_by(outbox.c.id)).mappings()
     found = readable(rows, entry_of)
-    return [each for each in found if each.action is not Action.RESOLVE or now - _done_at(each) < AFTER_THE_END]
+    return [each for each in found if each.asked is not Action.RESOLVE or now - _done_at(each) < AFTER_THE_END]
 
 
 def _done_at(entry: Entry) -> datetime:

@@ -58,7 +58,8 @@ def reminders(
     if alert.acknowledged is not None or alert.muted_by is not None:
         return []
     last = {entry.channel: entry for entry in entries}
-    further = [*(name for name in routed if name not in last), *_further(alert, entries, routing, now)]
+    unaware = [name for name in routed if name not in last or last[name].action is Action.MUTE]
+    further = [*unaware, *_further(alert, entries, routing, now)]
     repeated = [name for name in holding if name in routing.channels and _is_old(last, name, routing, now)]
     return [
         *((name, Action.UPDATE) for name in repeated),

@@ -100,6 +100,6 @@ class Journal:
 
 
 def _is_told(event: AlertEvent, alert: Alert) -> bool:
-    if event.kind is EventKind.RESOLVED:
+    if event.kind in (EventKind.RESOLVED, EventKind.MUTED):
         return alert.told
-    return event.kind is not EventKind.MUTED and alert.muted_by is None
+    return alert.muted_by is None

@@ -68,7 +68,7 @@ class GitHubSpec(_Spec):
     url: str = Field(default="https://api.github.com", description="address of the REST API")
     labels: tuple[str, ...] = Field(default=("mlops",), max_length=20, description="labels of every issue")
     reopen_days: int = Field(
-        default=7, ge=0, le=365, description="an issue that was closed less long ago is opened again; 0 never does"
+        default=7, ge=0, le=90, description="an issue that was closed less long ago is opened again; 0 never does"
     )
 
     @field_validator("repository")

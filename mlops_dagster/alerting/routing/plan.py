@@ -28,11 +28,16 @@ def plan(
         return [(name, Action.RESOLVE) for name in holding]
     if event.kind is EventKind.ACKNOWLEDGED:
         return [(name, Action.ACKNOWLEDGE) for name in holding]
+    if event.kind is EventKind.MUTED:
+        return [(name, Action.MUTE) for name in holding if alert.muted_by is not None]
     if alert.muted_by is not None or event.kind not in {EventKind.OPENED, *_TOLD_ANEW}:
         return []
     new = [(name, Action.OPEN) for name in told_of(alert, routing, owners) if name not in holding]
     again = holding if event.kind in _TOLD_ANEW else ()
-    return [*((name, Action.UPDATE) for name in again), *new]
+    found = [*((name, Action.UPDATE) for name in again), *new]
+    if event.kind is EventKind.UNMUTED and alert.acknowledged is not None:
+        found += [(name, Action.ACKNOWLEDGE) for name, action in new if action is Action.OPEN]
+    return found
 
 
 def told_of(alert: Alert, routing: Routing, owners: Collection[str]) -> Sequence[str]:

@@ -58,11 +58,16 @@ class Routing(StrictModel):
 
     @field_validator("routes")
     @classmethod
-    def _last_matches_all(cls, routes: tuple[Route, ...]) -> tuple[Route, ...]:
+    def _each_can_apply(cls, routes: tuple[Route, ...]) -> tuple[Route, ...]:
         if routes[-1].owner is not None:
             raise ValueError(
                 "the last route names an owner, so that alerts about models of others are not told; add one without"
             )
+        for number, route in enumerate(routes[:-1], 1):
+            if route.owner is None:
+                raise ValueError(f"route {number} names no owner, so that those after it never apply; put it last")
+            if route.owner in [each.owner for each in routes[: number - 1]]:
+                raise ValueError(f"route {number} names {route.owner} again, and only the first of an owner applies")
         return routes
 
     def channels_for(self, owners: Collection[str], severity: Severity) -> tuple[str, ...]:

@@ -17,8 +17,11 @@ def test(
     channel: Annotated[str, typer.Argument(metavar="CHANNEL", help="name of the channel in MLOPS_CHANNELS")],
 ) -> None:
     """Send a test alert to a channel, and its end; exit code 1 says why it does not arrive."""
-    open_stores().try_channel(channel)
+    stores = open_stores()
+    stores.try_channel(channel)
     say(f"{channel} took a test alert, and its end")
+    for gap in stores.routing_gaps():
+        hint(gap)
 
 
 def outbox(

@@ -45,6 +45,7 @@ def _reports(cadence: Cadence, specs: Sequence[ModelSpec]) -> dg.Definitions:
     )
     def schedule(context: dg.ScheduleEvaluationContext, platform: Platform) -> list[dg.RunRequest] | dg.SkipReason:
         stores = platform.stores()
+        stores.beats.beat(f"schedule:{name}_schedule", cadence.every)
         again = _changed(stores, specs, context.scheduled_execution_time) if cadence is DAILY else {}
         return catch_up(context, stores, _assets(context, stores, name), cadence, again)
 

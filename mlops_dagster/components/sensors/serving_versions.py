@@ -4,6 +4,7 @@ They act within their tick: a run would start half a minute later, and with 1,00
 """
 
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 
 import dagster as dg
 
@@ -15,6 +16,9 @@ from mlops_dagster.loop.roll_out import Step, in_rollout, roll_back_under_floor,
 from mlops_dagster.loop.spec import ModelSpec
 from mlops_dagster.stores import Stores
 
+BEAT = timedelta(minutes=1)
+"""The time within which the next tick of each of these sensors is due."""
+
 ROLLOUTS = "rollouts"
 """The name of the sensor by which a code location shows that it looks after its models."""
 
@@ -25,7 +29,7 @@ def limits_sensor(specs: Sequence[ModelSpec]) -> dg.SensorDefinition:
     @sensor("limits", seconds=10)
     def limits(context: dg.SensorEvaluationContext, platform: Platform) -> dg.SkipReason:
         stores = platform.stores()
-        return _acted(context, stores, in_rollout(stores, specs), take_out)
+        return _acted("limits", context, stores, in_rollout(stores, specs), take_out)
 
     return limits
 
@@ -39,7 +43,7 @@ def rollouts_sensor(specs: Sequence[ModelSpec]) -> dg.SensorDefinition:
             publish_policies(stores, spec, context)
             return roll_out(stores, spec)
 
-        return _acted(context, platform.stores(), specs, act)
+        return _acted(ROLLOUTS, context, platform.stores(), specs, act)
 
     return rollouts
 
@@ -49,18 +53,22 @@ def macro_f1_floor_sensor(specs: Sequence[ModelSpec]) -> dg.SensorDefinition:
 
     @sensor("macro_f1_floor", seconds=60)
     def macro_f1_floor(context: dg.SensorEvaluationContext, platform: Platform) -> dg.SkipReason:
-        return _acted(context, platform.stores(), specs, roll_back_under_floor)
+        return _acted("macro_f1_floor", context, platform.stores(), specs, roll_back_under_floor)
 
     return macro_f1_floor
 
 
 def _acted(
+    sensor: str,
     context: dg.SensorEvaluationContext,
     stores: Stores,
     specs: Sequence[ModelSpec],
     act: Callable[[Stores, ModelSpec], Step],
 ) -> dg.SkipReason:
-    """Act on each model and record the step at once; raises FleetError after the last model if one failed."""
+    """Act on each model and record the step at once; raises FleetError after the last model if one failed.
+
+    A look that some models fail is a sign of life: that a sensor fails is told by its ticks.
+    """
 
     def look(spec: ModelSpec) -> str:
         step = act(stores, spec)
@@ -68,5 +76,6 @@ def _acted(
         return step.said
 
     looks = look_at_each(specs, look)
+    stores.beats.beat(f"sensor:{sensor}", BEAT)
     looks.check()
     return dg.SkipReason(in_short(looks.found) or "nothing to look at")

@@ -65,7 +65,8 @@ def _reading(criterion: Criterion, watch: Watch, gauge: Gauge, limit: float) -> 
             window = timedelta(hours=watch.kept[0]) if watch.kept else None
             return Reading(value, None, None, gauge.samples, limit, "ms", "requests", window)
         case Rule.PSI | Rule.KS:
-            return Reading(round(watch.kept[0], 4), samples=gauge.samples, counted="rows")
+            number, bound = watch.kept
+            return Reading(round(number, 4), samples=gauge.samples, limit=bound, counted="rows")
         case Rule.NO_TRAFFIC:
             return Reading(0.0, samples=0, limit=None, counted="requests", window=HOUR)
         case Rule.NO_DATA:

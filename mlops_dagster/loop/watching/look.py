@@ -18,7 +18,8 @@ from mlops_dagster.loop.watching.finding import finding, resolution
 from mlops_dagster.loop.watching.fleet import fleet_at
 from mlops_dagster.loop.watching.observing import labels, nulls, reports, requests
 from mlops_dagster.loop.watching.observing.lack import lacking
-from mlops_dagster.loop.watching.subject import Subject
+from mlops_dagster.loop.watching.subject import VALID, Subject
+from mlops_dagster.loop.watching.unserved import end_unserved
 from mlops_dagster.stores import Stores
 
 logger = logging.getLogger(__name__)
@@ -52,6 +53,10 @@ _RULES: Final[Mapping[Rule, _Rule]] = {
 }
 
 
+_OF_REPORTS: Final = (Rule.PSI, Rule.KS, Rule.REPORT_LATE)
+"""The rules about reports, which are not missed when no more can be made."""
+
+
 @dataclass(frozen=True, slots=True)
 class Looked:
     """The result of one look."""
@@ -66,11 +71,12 @@ class Looked:
     """The models that could not be looked at; the log says why."""
 
 
-def look(stores: Stores, now: datetime) -> Looked:
+def look(stores: Stores, now: datetime, *, reports_within: timedelta = VALID) -> Looked:
     """Judge the rules of every model that are due, tell their alerts, and keep the watches.
 
-    A look that is repeated after a crash changes nothing: an alert is written before its watch, and one that is open
-    already is not opened again. An error of one model does not stop the others. Raises StorageError.
+    Hourly reports that are older than `reports_within` are no numbers of `now`. A look that is repeated after a crash
+    changes nothing: an alert is written before its watch, and one that is open already is not opened again. An error of
+    one model does not stop the others. Raises StorageError.
     """
     follow_registry(stores)  # the data plane does so too, where it runs
     settle_registry_alerts(stores)
@@ -81,23 +87,29 @@ def look(stores: Stores, now: datetime) -> Looked:
     removed: list[WatchKey] = []
     failed: list[str] = []
     transitions: list[Transition] = []
+    unserved = {model for model, _ in watches}
     models = 0
     for model in stores.registry.models():
         try:
             champion = stores.registry.deployment(model).champion
             if champion is None:
+                unserved.add(model)
                 continue
+            unserved.discard(model)
             models += 1
             policies = stores.registry.policies(model)
             policy = policies.section("alerts", AlertPolicy)
-            subject = Subject(stores, fleet, model, champion, policies, policy, now)
+            subject = Subject(stores, fleet, model, champion, policies, policy, now, reports_within)
             judged = list(_judged(subject, watches))
             changed += [each.watch for each in judged]
             transitions += [each.transition for each in judged if each.transition is not None]
             removed += _turned_off(subject, watches)
         except MlopsError as error:
             logger.error("the rules of %s cannot be judged: %s", model, error)
+            unserved.discard(model)
             failed.append(model)
+    end_unserved(stores, unserved)
+    removed += [key for key in watches if key[0] in unserved]
     stores.watches.save(changed, removed)
     opened = sum(each.before is None for each in transitions)
     return Looked(models, len(changed), opened, sum(each.after is None for each in transitions), failed)
@@ -118,6 +130,8 @@ def _judged(subject: Subject, watches: Mapping[WatchKey, Watch]) -> Iterator[_Ju
     last = max((each.through for each in known.values() if each.through is not None), default=None)
     after: dict[Rule, Watch] = {}
     for rule, (observe, every) in _RULES.items():
+        if rule in _OF_REPORTS and subject.reports_ended:
+            continue
         if rule not in on or (last is None and every > _MINUTE):
             continue
         watch = after[rule] = known.get(rule, Watch(subject.model, rule))

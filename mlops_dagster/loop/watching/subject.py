@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from functools import cached_property
 from typing import Final
 
@@ -14,7 +14,7 @@ from mlops_dagster.registry import ModelPolicies
 from mlops_dagster.reports import Report
 from mlops_dagster.stores import Stores
 
-_VALID: Final = timedelta(hours=6)
+VALID: Final = timedelta(hours=6)
 """The age over which an hourly report says nothing about now."""
 
 
@@ -31,13 +31,21 @@ class Subject:
     alerts: AlertPolicy
     """The section `alerts` of the policies."""
     now: datetime
+    reports_within: timedelta = VALID
+    """The age over which an hourly report says nothing about `now`."""
+
+    @property
+    def reports_ended(self) -> bool:
+        """True after the end of the partitions, if they end: no further report can be made."""
+        last_day = self.stores.settings.partitions_end
+        return last_day is not None and self.now >= datetime.combine(last_day, time(), tzinfo=UTC)
 
     @cached_property
     def drift(self) -> Report[HourOfDrift] | Missing | None:
         """The newest report on drift; None if no report of any hour was ever made."""
-        found = self.stores.reports.recent(DRIFT, self.model, self.now, within=_VALID)
+        found = self.stores.reports.recent(DRIFT, self.model, self.now, within=self.reports_within)
         if found is None and DRIFT.name in self.report_starts:
-            return Missing(f"no drift report of the last {_VALID / HOUR:g} hours")
+            return Missing(f"no drift report of the last {self.reports_within / HOUR:g} hours")
         return found
 
     @cached_property

@@ -81,7 +81,7 @@ class RollupReader:
             .where(arms.c.model == model, arms.c.role == "champion", within(minutes, since, until))
             .group_by(arms.c.version)
         )
-        return {version: requests for version, requests in self.rows(query)}
+        return {row[0]: row[1] for row in self.rows(query)}
 
     def series(
         self, model: str, since: datetime, until: datetime, step: timedelta, *, version: str | None = None

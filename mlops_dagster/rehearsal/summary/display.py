@@ -16,12 +16,15 @@ from rich.table import Table
 
 from mlops_dagster.registry import Deployment
 from mlops_dagster.rehearsal.plan import Plan
-from mlops_dagster.rehearsal.summary.feed import on_call, rows_of
+from mlops_dagster.rehearsal.summary.feed import on_call, row_of, still_open
 from mlops_dagster.rehearsal.summary.summary import RollbackSummary, Summary
 from mlops_dagster.tasks import Classification
 
 ROUTINE_JOBS = ("hourly_monitoring", "performance", "label_drift")
 """The ends of the names of jobs that run every day or week."""
+
+LAST = 20
+"""The number of events of the feed that are shown; there are hundreds in ten weeks."""
 
 
 class Display:
@@ -89,6 +92,7 @@ class Display:
         for refusal in summary.refused:
             self._console.print(f"[bold]{refusal.version} was refused:[/bold] {escape(refusal.error)}", highlight=False)
         self._console.print(f"\nFigures: {home / 'summary.json'}", soft_wrap=True)
+        self._console.print(f"Every alert: MLOPS_HOME={home} mlops alerts list --all", soft_wrap=True, highlight=False)
         self._console.print("Everything that was done, in the Dagster UI (http://127.0.0.1:3000):")
         self._console.print(f"  {ui}", soft_wrap=True, highlight=False)
 
@@ -197,9 +201,15 @@ def _performance(summary: Summary) -> Table:
 
 
 def _feed(summary: Summary) -> Table:
-    table = Table("at (UTC)", "event", "rule", "what", title="What people would have been told")
-    for row in rows_of(summary.alerts):
-        table.add_row(*map(escape, row[:3]), escape(_without_arithmetic(row[3])))
+    title = f"What people would have been told: what is open, and the last {LAST} of {len(summary.alerts):,} events"
+    table = Table("at (UTC)", "event", "rule", "what", title=title)
+    shown = [*still_open(summary.alerts), None, *summary.alerts[-LAST:]]
+    for line in shown:
+        if line is None:
+            table.add_section()
+            continue
+        at, event, rule, what = row_of(line)
+        table.add_row(at, escape(event), escape(rule), escape(_without_arithmetic(what)))
     return table
 
 

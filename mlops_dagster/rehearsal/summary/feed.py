@@ -1,6 +1,6 @@
 """The feed of a rehearsal: what people would have been told, and how often they would have been woken."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mlops_dagster.alerting import EventKind, Severity
@@ -13,6 +13,8 @@ _SHOWN = (EventKind.OPENED, EventKind.ESCALATED, EventKind.EASED, EventKind.RESO
 class FeedLine:
     """One event of an alert, or one piece of news."""
 
+    alert: int | None
+    """The number of the alert; None for news."""
     at: str
     kind: str
     severity: str
@@ -39,6 +41,7 @@ def feed_of(stores: Stores, model: str) -> list[FeedLine]:
     """Return what was told of a model and of the fleet in a rehearsal, in order; sightings in between are left out."""
     return [
         FeedLine(
+            event.alert_id,
             event.at.isoformat(),
             event.kind.value,
             event.severity.value,
@@ -57,7 +60,7 @@ def on_call(feed: Sequence[FeedLine]) -> OnCall:
     """Return how many pages, tickets and pieces of news a feed is.
 
     >>> def line(kind, severity, muted_by=None):
-    ...     return FeedLine("2013-03-01", kind, severity, "accuracy", None, "", "", muted_by)
+    ...     return FeedLine(1, "2013-03-01", kind, severity, "accuracy", None, "", "", muted_by)
     >>> feed = [line("opened", "warning"), line("escalated", "critical"), line("opened", "critical", "held")]
     >>> on_call(feed)
     OnCall(pages=1, tickets=1, news=0)
@@ -68,9 +71,14 @@ def on_call(feed: Sequence[FeedLine]) -> OnCall:
     return OnCall(pages, len(urgent) - pages, sum(line.kind == EventKind.INFO for line in told))
 
 
-def rows_of(feed: Sequence[FeedLine]) -> Iterator[tuple[str, str, str, str]]:
-    """Yield time, event, rule and text of each line, for a table."""
-    for line in feed:
-        event = line.severity if line.kind == EventKind.OPENED else line.kind
-        muted = f" (muted by {line.muted_by})" if line.muted_by else ""
-        yield line.at[:16].replace("T", " "), f"{event}{muted}", line.rule, line.summary
+def still_open(feed: Sequence[FeedLine]) -> list[FeedLine]:
+    """Return the last line of each alert that was open at the end, in order."""
+    last = {line.alert: line for line in feed if line.alert is not None}
+    return sorted((line for line in last.values() if line.kind != EventKind.RESOLVED), key=lambda line: line.at)
+
+
+def row_of(line: FeedLine) -> tuple[str, str, str, str]:
+    """Return time, event, rule and text of a line, for a table."""
+    event = line.severity if line.kind == EventKind.OPENED else line.kind
+    muted = f" (muted by {line.muted_by})" if line.muted_by else ""
+    return line.at[:16].replace("T", " "), f"{event}{muted}", line.rule, line.summary

@@ -1,27 +1,32 @@
 """Beats of the housekeeper's duties: each duty that has succeeded since its last beat gets the next one."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
+from typing import TypeAlias
 
 from mlops_dagster.alerting import Beats
 from mlops_dagster.serving.upkeep.periodic import PeriodicTask
 
+TasksOf: TypeAlias = Callable[[], Sequence[PeriodicTask]]
+"""Returns the tasks that a duty consists of, as they are now."""
+
 
 class DutyBeats:
-    """The writer of the beats of some duties; `every` is the time within which each is to succeed again.
+    """The writer of the beats of some duties; `every` is the time within which all tasks of each are to succeed again.
 
     The beats are those of the whole fleet: any machine whose duty works keeps the beat fresh. That one machine's duty
     has stopped is told by the metrics of that machine.
     """
 
-    def __init__(self, beats: Beats, duties: Sequence[PeriodicTask], every: timedelta) -> None:
-        self._beats = beats
-        self._told = dict.fromkeys(duties, 0)
-        self._every = every
+    def __init__(self, beats: Beats, duties: Mapping[str, TasksOf], every: timedelta) -> None:
+        self._beats, self._duties, self._every = beats, duties, every
+        self._told = defaultdict[PeriodicTask, int](int)
 
     def tell(self) -> None:
-        """Write a beat for each duty that has succeeded since its last beat. Raises StorageError."""
-        for duty, told in self._told.items():
-            if (successes := duty.successes) > told:
-                self._beats.beat(f"duty:{duty.name}", self._every)
-                self._told[duty] = successes
+        """Write a beat for each duty whose tasks have all succeeded since its last beat. Raises StorageError."""
+        for name, tasks_of in self._duties.items():
+            successes = {task: task.successes for task in tasks_of()}
+            if all(count > self._told[task] for task, count in successes.items()):
+                self._beats.beat(name, self._every)
+                self._told |= successes

@@ -6,17 +6,19 @@ It is separate so that the workers' interpreters do nothing but answer requests.
 import logging
 import os
 import signal
+from collections.abc import Sequence
 from datetime import timedelta
+from functools import partial
 
-from mlops_dagster.alerting import tell_silent
+from mlops_dagster.alerting import DELIVERY_BEAT, tell_silent
 from mlops_dagster.extras import is_panic
 from mlops_dagster.loop.registry_events.follow import follow_registry
 from mlops_dagster.loop.registry_events.settle import settle_registry_alerts
-from mlops_dagster.loop.registry_events.verify import verify_history
+from mlops_dagster.loop.registry_events.verify import verify_in_turn
 from mlops_dagster.serving.deployed.registry_cache import RegistryCache
 from mlops_dagster.serving.processes.heartbeat import BEAT_SECONDS, ProcessHeartbeat, child_main
 from mlops_dagster.serving.telemetry.telemetry import Telemetry
-from mlops_dagster.serving.upkeep.beating import DutyBeats
+from mlops_dagster.serving.upkeep.beating import DutyBeats, TasksOf
 from mlops_dagster.serving.upkeep.fleet import fleet_text
 from mlops_dagster.serving.upkeep.periodic import PeriodicTask
 from mlops_dagster.serving.upkeep.shipping import Shipper
@@ -35,10 +37,13 @@ SETTLE_SECONDS = 60.0
 PRUNE_SECONDS = 60.0
 LABEL_DEBT_SECONDS = 30.0
 FOLLOW_SECONDS = 2.0
-AUDIT_SECONDS = 6 * 3600.0
+AUDIT_EVERY = timedelta(hours=6)
 LIMITS_SECONDS = 15.0
 FLEET_SECONDS = 30.0
 REMIND_SECONDS = 10.0
+WATCHED = ("rollups", "log", "registry events", "watchers", "fleet")
+"""The duties of one task that others watch by their beats."""
+
 NICER = 10  # added to the niceness: answers come first, and entries that are shipped a little later are not lost
 
 
@@ -55,9 +60,7 @@ def work(leash: ProcessHeartbeat, arguments: list[str]) -> None:
     telling = Telling(stores, telemetry)
     duties = _duties(stores, housekeeping, telemetry, telling)
     duties.append(PeriodicTask("signs of life", BEAT_SECONDS, lambda: leash.beat("housekeeper"), telemetry))
-    watched = [duty for duty in duties if duty.name in ("rollups", "log", "fleet")]
-    beats = DutyBeats(stores.beats, watched, timedelta(seconds=2 * FLEET_SECONDS))
-    duties.append(PeriodicTask("beats", FLEET_SECONDS, beats.tell, telemetry))
+    duties.append(PeriodicTask("beats", FLEET_SECONDS, _duty_beats(stores, duties, telling).tell, telemetry))
     telemetry.measure()
     os.nice(NICER)
     for duty in duties:
@@ -109,15 +112,28 @@ def _duties(stores: Stores, housekeeping: Shipper, telemetry: Telemetry, telling
         PeriodicTask("tidy", TIDY_SECONDS, stores.log.tidy, telemetry),
         PeriodicTask("log alerts", LABEL_DEBT_SECONDS, housekeeping.tell_held, telemetry),
         PeriodicTask("registry events", FOLLOW_SECONDS, follow_registry_events, telemetry),
-        PeriodicTask("audit", AUDIT_SECONDS, lambda: verify_history(stores), telemetry),
+        PeriodicTask("audit", TIDY_SECONDS, lambda: verify_in_turn(stores, AUDIT_EVERY), telemetry),
         # At once, so that a restart leaves no gap in the metric.
         PeriodicTask("label debt", LABEL_DEBT_SECONDS, tell_label_debts, telemetry, at_once=True),
         PeriodicTask("watchers", FLEET_SECONDS, watch_watchers, telemetry),
         PeriodicTask("fleet", FLEET_SECONDS, tell_fleet, telemetry, at_once=True),
         PeriodicTask("slow limits", LIMITS_SECONDS, housekeeping.read_slow_limits, telemetry, at_once=True),
+        PeriodicTask("outbox", TIDY_SECONDS, stores.letters.tidy, telemetry),
         PeriodicTask("reminders", REMIND_SECONDS, telling.tell, telemetry, at_once=True),
         PeriodicTask("process", MEASURE_SECONDS, telemetry.measure, telemetry),
     ]
+
+
+def _duty_beats(stores: Stores, duties: Sequence[PeriodicTask], telling: Telling) -> DutyBeats:
+    """Return the beats of the duties that others watch; delivery is several tasks."""
+    by_name = {duty.name: duty for duty in duties}
+    watched: dict[str, TasksOf] = {f"duty:{name}": partial(_alone, by_name[name]) for name in WATCHED}
+    watched[DELIVERY_BEAT] = lambda: (by_name["reminders"], *telling.deliverers)
+    return DutyBeats(stores.beats, watched, timedelta(seconds=2 * FLEET_SECONDS))
+
+
+def _alone(task: PeriodicTask) -> Sequence[PeriodicTask]:
+    return (task,)
 
 
 def _take_what_is_left(housekeeping: Shipper) -> None:

@@ -1,8 +1,13 @@
 """Telling people of alerts, in the background: a thread for each channel, so that none waits for another."""
 
+import logging
+from collections.abc import Sequence
+
 from mlops_dagster.serving.telemetry.telemetry import Telemetry
 from mlops_dagster.serving.upkeep.periodic import PeriodicTask
 from mlops_dagster.stores import Stores
+
+logger = logging.getLogger(__name__)
 
 DELIVER_SECONDS = 2.0
 
@@ -22,7 +27,14 @@ class Telling:
         if not self._deliverers:
             for name in delivery.channels:
                 self._start(name)
+            for gap in self._stores.routing_gaps():
+                logger.warning("channels: %s", gap)
         delivery.remind()
+
+    @property
+    def deliverers(self) -> Sequence[PeriodicTask]:
+        """The tasks that deliver, one for each channel; none before the first call of `tell`."""
+        return tuple(self._deliverers)
 
     def stop(self) -> None:
         """Stop the deliverers, and return once what they are sending is sent."""

@@ -1,11 +1,12 @@
 """Alerts with an outbox, channels of strict stand-ins for vendors, and a clock that the test sets."""
 
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TypeAlias
 
 import pytest
 
@@ -20,6 +21,9 @@ from tests.support.channels.github import TOKEN, GitHubServer
 from tests.support.channels.pagerduty import KEY, PagerDutyServer
 from tests.support.channels.receivers import SECRET, AlertmanagerServer, Receiver
 from tests.support.channels.stub import Network
+
+Fresh: TypeAlias = Callable[[], AbstractContextManager[str]]
+"""Gives the URL of an empty database, which is nobody else's."""
 
 START = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -51,11 +55,12 @@ class World:
             database, self.clock, name="test", actor="ada", outbox=self.outbox.enqueue, fleet_size=lambda: 10**6
         )
         self.letters = Letters(database, self.clock)
+        self._deliveries: list[Delivery] = []
         self.delivery = self.another_delivery()
 
     def another_delivery(self) -> Delivery:
         """As another process has it."""
-        return Delivery(
+        made = Delivery(
             self.database,
             self.routing,
             self.outbox,
@@ -64,6 +69,8 @@ class World:
             self.clock,
             self.network,
         )
+        self._deliveries.append(made)
+        return made
 
     def later(self, **span: float) -> None:
         self.clock.advance_to(self.clock.now() + timedelta(**span))
@@ -88,7 +95,8 @@ class World:
 
     def close(self) -> None:
         self.alerts.close()
-        self.delivery.close()
+        for each in self._deliveries:
+            each.close()
         self.letters.close()
 
 
@@ -97,10 +105,17 @@ def sqlite(folder: Path) -> str:
 
 
 @contextmanager
-def world_on(empty: Path, **file: object) -> Iterator[World]:
-    """A world on a copy of an empty database; `file` are sections of the file of channels."""
-    with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as environment:
+def copied(empty: Path) -> Iterator[str]:
+    """The URL of a copy of an empty database."""
+    with TemporaryDirectory() as folder:
         shutil.copy(empty, folder)
-        made = World(sqlite(Path(folder)), environment, **file)
+        yield sqlite(Path(folder))
+
+
+@contextmanager
+def world_on(database: str, **file: object) -> Iterator[World]:
+    """A world on an empty database; `file` are sections of the file of channels."""
+    with pytest.MonkeyPatch.context() as environment:
+        made = World(database, environment, **file)
         yield made
         made.close()

@@ -61,8 +61,12 @@ class Orchestrator:
 
 
 @contextmanager
-def dagster_dev(folder: Path, home: Path, files: Mapping[str, str] | None = None) -> Iterator[Orchestrator]:
+def dagster_dev(
+    folder: Path, home: Path, files: Mapping[str, str] | None = None, *, seconds: float = 90
+) -> Iterator[Orchestrator]:
     """`dagster dev` over the stores in `home`, with the project's own dagster.yaml; it has looked at the model.
+
+    It is given some `seconds` for that.
 
     `files` stand beside those of the PROJECT, or in their place.
 
@@ -102,7 +106,7 @@ def dagster_dev(folder: Path, home: Path, files: Mapping[str, str] | None = None
             return bool(orchestrator.ticks("limits"))
 
         try:
-            eventually(looked, seconds=90)
+            eventually(looked, seconds=seconds)
             yield orchestrator
         finally:
             process.send_signal(signal.SIGTERM)

@@ -1,6 +1,6 @@
 """Observations of reports: their findings on drift, and reports that are late."""
 
-from datetime import UTC, datetime, time, timedelta
+from datetime import timedelta
 from typing import Final
 
 from mlops_dagster.alerting import LateReports
@@ -26,7 +26,8 @@ def drifted_features(subject: Subject, watch: Watch) -> Observation | None:
     unknown = sum(each is Verdict.INCONCLUSIVE for each in judged)
     if grave is None or (unknown and not grave and watch.severity is not None):
         return Missing(f"{unknown} of {len(judged)} features cannot be judged")
-    return Seen(report.champion, grave, drift.rows, said=drift.why, kept=(drift.worst_psi or 0.0,))
+    limit = drift.policy.retrain if grave == _SAYS[Verdict.RETRAIN] else drift.policy.monitor
+    return Seen(report.champion, grave, drift.rows, said=drift.why, kept=(drift.worst_psi or 0.0, limit))
 
 
 def moved_scores(subject: Subject, _watch: Watch) -> Observation | None:
@@ -40,10 +41,9 @@ def moved_scores(subject: Subject, _watch: Watch) -> Observation | None:
         return None
     if score.verdict is Verdict.INCONCLUSIVE:
         return Missing(score.reason or "the scores cannot be judged")
-    said = _of_scores(report.content.drift)
-    return Seen(
-        report.champion, float(score.elevated), report.content.drift.rows, said=said, kept=(score.ks.statistic,)
-    )
+    said = _of_scores(drift)
+    kept = (score.ks.statistic, drift.policy.ks)
+    return Seen(report.champion, float(score.elevated), drift.rows, said=said, kept=kept)
 
 
 def _of_scores(drift: DriftReport) -> str:
@@ -55,11 +55,10 @@ def _of_scores(drift: DriftReport) -> str:
 def lateness(subject: Subject, _watch: Watch) -> Observation | None:
     """Return the age of the most overdue report, as a multiple of the age allowed; None where nothing makes them.
 
-    Reports are due while a code location defines the model, and until the end of the partitions, if they end.
+    Reports are due while a code location defines the model.
     """
-    limits, policies, last_day = subject.alerts.report_late, subject.policies, subject.stores.settings.partitions_end
-    ended = last_day is not None and subject.now >= datetime.combine(last_day, time(), tzinfo=UTC)
-    if limits is None or policies.location is None or policies.published_at is None or ended:
+    limits, policies = subject.alerts.report_late, subject.policies
+    if limits is None or policies.location is None or policies.published_at is None:
         return None
     starts = subject.report_starts
     allowed = _allowed(limits)
