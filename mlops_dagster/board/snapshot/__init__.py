@@ -1,0 +1,1 @@
+"""The snapshot: the content of the control room at one time, without any HTML."""
