@@ -10,6 +10,7 @@ import typer
 from mlops_dagster.cli.alerts import alerts
 from mlops_dagster.cli.commands.artifacts import artifacts
 from mlops_dagster.cli.commands.audit import audit
+from mlops_dagster.cli.commands.board import board
 from mlops_dagster.cli.commands.catalogue import catalogue
 from mlops_dagster.cli.commands.drift import drift
 from mlops_dagster.cli.commands.new import new
@@ -51,6 +52,7 @@ for name, group in _GROUPS.items():
     app.add_typer(group, name=name)
 app.command()(new)
 app.command()(speaks(drift))
+app.command()(speaks(board))
 
 
 @app.command()

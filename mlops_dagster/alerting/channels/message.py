@@ -211,6 +211,15 @@ def minute_text(time: datetime) -> str:
     return f"{in_utc(time):%Y-%m-%d %H:%M} UTC"
 
 
+def asset_of(rule: str) -> str:
+    """Return the Dagster asset whose page shows what an alert of the rule is about.
+
+    >>> asset_of("psi"), asset_of("held")
+    ('drift_report', 'deployment')
+    """
+    return _ASSETS.get(rule, "deployment")
+
+
 def _told(event: AlertEvent, alert: Alert | None) -> str:
     """Return the reason of an acknowledgement or an end, and else what is wrong."""
     if alert is None:
@@ -249,5 +258,5 @@ def _links(event: AlertEvent, alert: Alert | None, site: Site) -> Iterator[Link]
     if site.docs and event.rule not in set(Notice):
         yield Link(text="Runbook", url=f"{site.docs}/runbooks/{event.rule}.html")
     if site.dagster and event.model != FLEET:
-        asset = "deployment" if alert is None else _ASSETS.get(alert.rule, "deployment")
+        asset = asset_of("" if alert is None else alert.rule)
         yield Link(text="Dagster", url=asset_page(site.dagster, event.model, asset))

@@ -27,7 +27,7 @@ class Uptime:
     objective: float
     """The share that the models' objectives ask for, weighed by their requests."""
     budget_left: float | None
-    """The part of the allowed bad requests that is left, at most 1, negative if more were bad; None without requests."""
+    """The part of the allowed bad requests that is left: at most 1, negative if more were bad; None without any."""
     requests: int
     bad: int
     days: float

@@ -14,6 +14,8 @@ class Outlook(StrEnum):
     """It is proven before the deadline if things go on like this."""
     TOO_LATE = "too_late"
     """It would be proven, but not before the deadline."""
+    UNKNOWN = "unknown"
+    """Evidence of this kind does not come, or has not begun to: no rate is known."""
     NEVER = "never"
     """More of the same evidence proves nothing."""
     INCONCLUSIVE = "inconclusive"
