@@ -10,10 +10,10 @@ import pytest
 from typer.testing import CliRunner
 
 from mlops_dagster.alerting import Rule, Severity
-from mlops_dagster.board.snapshot import snapshot
+from mlops_dagster.board.snapshot import explain, snapshot
 from mlops_dagster.board.snapshot.entities import Figures, Section, Snapshot
 from mlops_dagster.cli import app
-from mlops_dagster.errors import ModelNotFoundError, StorageError
+from mlops_dagster.errors import InvalidPolicyError, ModelNotFoundError, RolloutNotFoundError, StorageError
 from mlops_dagster.loop.registry_events.follow import follow_registry
 from mlops_dagster.rollout import Outcome
 from mlops_dagster.settings import Settings
@@ -216,3 +216,31 @@ def test_the_command_prints_the_snapshot_of_a_time(made: Made, monkeypatch: pyte
     assert printed["past"] is True
     assert printed["figures"]["uptime"]["content"]["requests"] == then.figures.uptime.content.requests
     assert [row["version"] for row in printed["versions"]["content"]] == [row.version for row in then.versions.content]
+
+
+def test_a_decision_opens_its_arithmetic_and_its_replay(made: Made) -> None:
+    found = made.stores.rollouts.decisions(made.world.rollout.id)
+    last = explain(made.stores, found[-1].id)
+    assert (last.outcome, last.differences, last.looks, last.next) == ("rollback", (), (), None)
+    assert last.previous == found[-2].id
+    rollback = next(proof for proof in last.proofs if proof.test == "rollback.worse")
+    assert (rollback.outlook, rollback.progress) == ("proven", 1.0)
+    assert rollback.e_value == found[-1].test("rollback.worse").e_value
+    served = found[-1].evidence
+    assert sum(arm.requests for arm in last.arms if arm.share is not None) == sum(
+        step.canary.requests + step.champion.requests for step in served.steps
+    )
+
+
+def test_a_decision_is_replayed_under_another_policy(made: Made) -> None:
+    found = made.stores.rollouts.decisions(made.world.rollout.id)
+    patient = explain(made.stores, found[-1].id, {"alpha": "0.000000000000001"})
+    assert [look.decision for look in patient.looks] == [each.id for each in found]
+    assert patient.parts_at == found[-1].id
+    assert patient.looks[-1].would_decide == "hold"
+    assert {field.name for field in patient.policy if field.value != field.other} == {"alpha"}
+    assert patient.caveats
+    with pytest.raises(InvalidPolicyError, match="alpha"):
+        explain(made.stores, found[-1].id, {"alpha": "2"})
+    with pytest.raises(RolloutNotFoundError):
+        explain(made.stores, 10_000)

@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
-from typing import Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from mlops_dagster.board.snapshot.entities import Figures, Section, Snapshot
 from mlops_dagster.board.snapshot.take import snapshot
@@ -76,7 +76,7 @@ class Cache:
 
 def with_last_good(taken: Sections, before: Sections) -> Sections:
     """Return the snapshot with the content of `before` in each section that is unavailable now."""
-    changed: dict[str, object] = {}
+    changed: dict[str, Any] = {}  # each field has its own type
     for each in fields(taken):
         now, then = getattr(taken, each.name), getattr(before, each.name)
         if isinstance(now, Figures):

@@ -8,11 +8,19 @@ from mlops_dagster.cli.arguments import Json
 from mlops_dagster.cli.output import NONE, facts, minute, print_json, right, table, title
 from mlops_dagster.cli.rollouts.choosing import DecisionId, OfRollout, history
 from mlops_dagster.cli.running import open_stores
-from mlops_dagster.loop.shown.rollouts import BY, debt_in_words, label_debt, labels_in_words, place, still_needed
+from mlops_dagster.loop.shown.rollouts import (
+    BY,
+    answered,
+    debt_in_words,
+    label_debt,
+    labels_in_words,
+    place,
+    still_needed,
+)
 
 if TYPE_CHECKING:
     from mlops_dagster.predictions import EventCounts
-    from mlops_dagster.rollout import Decision, Evidence
+    from mlops_dagster.rollout import Decision
 
 
 def explain(decision: DecisionId = None, rollout: OfRollout = None, json: Json = False) -> None:
@@ -43,8 +51,8 @@ def explain(decision: DecisionId = None, rollout: OfRollout = None, json: Json =
     table(
         (right("share"), "arm", *map(right, ("requests", "errors", "slow", "labelled", "wrong", "without label"))),
         [
-            (share, arm, *(str(count) for count in _counts(counts).values()))
-            for share, arm, counts in _arms(found.evidence)
+            (NONE if share is None else f"{100 * share:g} %", arm, *(str(count) for count in _counts(counts).values()))
+            for share, arm, counts in answered(found.evidence)
         ],
     )
 
@@ -62,16 +70,6 @@ def _summary(found: "Decision") -> list[tuple[str, str]]:
         ("labels", labels_in_words(evidence.labels)),
         ("without label", debt_in_words(label_debt(rollout.policy, evidence))),
     ]
-
-
-def _arms(evidence: "Evidence") -> "list[tuple[str, str, EventCounts]]":
-    answered = [
-        (f"{100 * step.weight:g} %", arm, counts)
-        for step in evidence.steps
-        for arm, counts in (("canary", step.canary), ("champion", step.champion))
-    ]
-    beside = [("challenger, beside", evidence.shadow), ("champion, beside", evidence.champion_beside)]
-    return [*answered, *((NONE, arm, counts) for arm, counts in beside)]
 
 
 def _counts(counts: "EventCounts") -> Mapping[str, int]:

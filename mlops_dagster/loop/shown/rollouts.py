@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 from mlops_dagster.clock import in_utc
 
 if TYPE_CHECKING:
+    from mlops_dagster.predictions import EventCounts
     from mlops_dagster.rollout import Decision, Evidence, Labels, Rollout, RolloutPolicy
 
 BY: Final[Mapping[str, str]] = {
@@ -35,6 +36,17 @@ def label_debt(policy: "RolloutPolicy", evidence: "Evidence") -> Mapping[str, in
     """Return the number of answers and pairs without a label, late or never to come; pairs only where they count."""
     pairs = {"pairs": evidence.pairs_without_label} if policy.uses_pairs else {}
     return {"canary": evidence.canary.unlabelled, "champion": evidence.champion.unlabelled, **pairs}
+
+
+def answered(evidence: "Evidence") -> "list[tuple[float | None, str, EventCounts]]":
+    """Return (share of the canary, arm, counts) for each share in force; None for scorings off the response path."""
+    by_share: list[tuple[float | None, str, EventCounts]] = [
+        (step.weight, arm, counts)
+        for step in evidence.steps
+        for arm, counts in (("canary", step.canary), ("champion", step.champion))
+    ]
+    beside = [("challenger, beside", evidence.shadow), ("champion, beside", evidence.champion_beside)]
+    return [*by_share, *((None, arm, counts) for arm, counts in beside)]
 
 
 def debt_in_words(debt: Mapping[str, int]) -> str:

@@ -45,12 +45,6 @@ def nothing_fires(its: Alerts) -> Hint | None:
     return Hint(f"nothing of {its.rules} rules fires" if its.rules else "no rule is judged yet; the watch begins soon")
 
 
-def commands(alert: Alert) -> tuple[str, ...]:
-    """Return the commands about an alert, the next step first."""
-    acknowledge = [] if alert.acknowledged else [f"mlops alerts ack {alert.id} --reason '...'"]
-    return tuple(dict.fromkeys((command_of(alert), *acknowledge, f"mlops alerts show {alert.id}")))
-
-
 def _row(view: View, alert: Alert, ends: Mapping[str, datetime]) -> AlertRow:
     acknowledged = alert.acknowledged
     return AlertRow(
@@ -74,10 +68,16 @@ def _row(view: View, alert: Alert, ends: Mapping[str, datetime]) -> AlertRow:
         muted_by=alert.muted_by,
         muted_until=None if alert.muted_by is None else ends.get(alert.muted_by),
         false_alarms_a_year=_promise(view, alert),
-        commands=commands(alert),
+        commands=_commands(alert),
         runbook=runbook(view, alert.rule),
         dagster=asset(view, alert.model, asset_of(alert.rule)),
     )
+
+
+def _commands(alert: Alert) -> tuple[str, ...]:
+    """Return the commands about an alert, the next step first."""
+    acknowledge = [] if alert.acknowledged else [f"mlops alerts ack {alert.id} --reason '...'"]
+    return tuple(dict.fromkeys((command_of(alert), *acknowledge, f"mlops alerts show {alert.id}")))
 
 
 def _promise(view: View, alert: Alert) -> float | None:

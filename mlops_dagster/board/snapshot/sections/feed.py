@@ -8,7 +8,6 @@ from mlops_dagster.alerting import AlertEvent, EventKind, Notice, Rule, Severity
 from mlops_dagster.alerting.channels.message import asset_of
 from mlops_dagster.board.snapshot.entities import Feed, FeedEntry, Hint
 from mlops_dagster.board.snapshot.links import asset, runbook
-from mlops_dagster.board.snapshot.sections import alerts as alert_rows
 from mlops_dagster.board.snapshot.sections.rollback import RollbackTimes, rollback_times
 from mlops_dagster.board.snapshot.view import View
 from mlops_dagster.registry import Event
@@ -77,7 +76,7 @@ def _of_alert(view: View, event: AlertEvent) -> FeedEntry:
         decision=decision if isinstance(decision, int) else None,
         seconds_to_proof=times.to_proof,
         seconds_to_zero_traffic=times.to_zero_traffic,
-        commands=(*_commands(decision), *(() if alert is None else alert_rows.commands(alert))),
+        commands=(*_commands(decision), *([] if alert is None else [f"mlops alerts show {alert.id}"])),
         runbook=None if is_news else runbook(view, event.rule),
         dagster=asset(view, event.model, asset_of(event.rule)),
     )

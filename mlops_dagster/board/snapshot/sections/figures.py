@@ -169,7 +169,7 @@ def _no_label(its: Accuracy) -> Hint | None:
         return None
     waits = f"{its.awaiting:,} answers wait" if its.awaiting else "no answer waits for one"
     since = "" if its.oldest_hours is None else f", the oldest for {_age(its.oldest_hours)}"
-    return Hint(f"0 of {its.needed} labels, {waits}{since}", "POST /v1/feedback" if its.awaiting else "")
+    return Hint(f"0 of {its.needed} labels, {waits}{since}; labels come by POST /v1/models/MODEL/feedback")
 
 
 def _age(hours: float) -> str:
