@@ -34,7 +34,7 @@ def _environment() -> "Environment":
         loader=PackageLoader("mlops_dagster.board"),
         autoescape=True,
         undefined=StrictUndefined,
-        finalize=lambda shown: printable(shown) if type(shown) is str else shown,  # markup is left as it is
+        finalize=_shown,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -46,11 +46,28 @@ def _environment() -> "Environment":
         "percent": percent,
         "points": points,
         "reading": value_text,
+        "sentence": sentence,
         "span": span,
         "time": time,
     }
-    environment.globals |= {"NONE": NONE, "gauge": gauge, "spark": spark, "timedelta": timedelta}
+    environment.globals |= {
+        "NONE": NONE,
+        "count": count,
+        "gauge": gauge,
+        "ms": ms,
+        "percent": percent,
+        "spark": spark,
+        "timedelta": timedelta,
+    }
     return environment
+
+
+def _shown(value: object) -> object:
+    """Return a text without characters that cannot be shown, with the space around it; markup is left as it is."""
+    if type(value) is not str or not value:
+        return value
+    before, after = (" " if edge.isspace() else "" for edge in (value[0], value[-1]))
+    return f"{before}{printable(value)}{after}"
 
 
 def percent(share: float | None, digits: int = 1) -> str:
@@ -91,6 +108,15 @@ def count(number: float | None) -> str:
     return NONE if number is None else f"{number:,.0f}"
 
 
+def sentence(text: str) -> str:
+    """Return a text that begins with a capital letter.
+
+    >>> sentence("no traffic")
+    'No traffic'
+    """
+    return text[:1].upper() + text[1:]
+
+
 def span(hours: float | None) -> str:
     """Return a duration in its two largest units.
 
@@ -128,5 +154,7 @@ def spark(series: Series, name: str, text: Callable[[float], str], limit: float 
     known = [point.value for point in series if point.value is not None]
     if not known:
         return NONE
-    title = f"{name}, {len(series)} hours: lowest {text(min(known))}, highest {text(max(known))}, last {text(known[-1])}"
+    title = (
+        f"{name}, {len(series)} hours: lowest {text(min(known))}, highest {text(max(known))}, last {text(known[-1])}"
+    )
     return sparkline([point.value for point in series], title, limit)
