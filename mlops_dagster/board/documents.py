@@ -1,6 +1,7 @@
 """The documents of the control room: the model card of a version, and a report."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import orjson
@@ -11,6 +12,7 @@ from mlops_dagster.errors import NotFoundError
 from mlops_dagster.stores import Stores
 
 _MOST_ROWS = 500
+_NAMES = ("name", "feature", "slice", "verdict")
 
 
 def card_page(stores: Stores, model: str, version: str) -> str:
@@ -26,44 +28,49 @@ def card_page(stores: Stores, model: str, version: str) -> str:
 
 
 def report_page(stores: Stores, model: str, kind: str, start: datetime) -> dict[str, object]:
-    """Return the report and the parts of its content: single values, tables, and the rest as JSON.
-
-    Raises NotFoundError.
-    """
+    """Return the report, and the parts of its content. Raises NotFoundError."""
     found = stores.reports.get(model, kind, start=start)
     if found is None:
         raise NotFoundError(f"there is no such report; `mlops reports list {model}` shows those that there are")
-    values, tables, rest = parts(found.content)
-    return {"report": found, "values": values, "tables": tables, "rest": rest}
+    return {"report": found, "parts": list(parts(found.content))}
 
 
-def parts(
-    content: Mapping[str, object],
-) -> tuple[dict[str, object], dict[str, list[Mapping[str, object]]], dict[str, Markup]]:
-    """Return the single values by name, the tables by name, and all other parts as JSON texts.
+@dataclass(frozen=True)
+class Part:
+    """A part of a report's content: single values, a table, or anything else as JSON."""
 
-    Values of a mapping within are named by its name and theirs. A table is a list of mappings; its cells are single
-    values, and what is no single value is left to the JSON of the whole.
+    name: str
+    """The names of the mappings that it lies in, and its own; empty for the values of the report itself."""
+    values: Mapping[str, object] = field(default_factory=dict)
+    rows: Sequence[Mapping[str, object]] = ()
+    json: Markup | None = None
 
-    >>> parts({"rows": 7, "drift": {"psi": 0.1, "features": [{"name": "hour", "bins": [1, 2]}]}})[:2]
-    ({'rows': 7, 'drift psi': 0.1}, {'drift features': [{'name': 'hour'}]})
+
+def parts(content: Mapping[str, object], name: str = "") -> Iterator[Part]:
+    """Yield the parts of a content: its single values, and then its tables and mappings in their order.
+
+    A table is a list of mappings. Of its cells those are shown that are single values, and of its rows the first 500.
+
+    >>> found = parts({"rows": 7, "drift": {"psi": 0.1, "features": [{"psi": 0.1, "name": "hour", "bins": [1, 2]}]}})
+    >>> [(part.name, part.values, part.rows) for part in found]
+    [('', {'rows': 7}, ()), ('drift', {'psi': 0.1}, ()), ('drift features', {}, [{'name': 'hour', 'psi': 0.1}])]
     """
-    values: dict[str, object] = {}
-    tables: dict[str, list[Mapping[str, object]]] = {}
-    rest: dict[str, Markup] = {}
-    for name, value in content.items():
-        if _is_single(value):
-            values[name] = value
-        elif isinstance(value, Mapping):
-            inner = parts(value)
-            values |= {f"{name} {key}": each for key, each in inner[0].items()}
-            tables |= {f"{name} {key}": rows for key, rows in inner[1].items()}
-            rest |= {f"{name} {key}": text for key, text in inner[2].items()}
+    values = {key: value for key, value in content.items() if _is_single(value) and value not in ("", None)}
+    if values:
+        yield Part(name, values=values)
+    for key, value in content.items():
+        inner = f"{name} {key}".strip()
+        if isinstance(value, Mapping):
+            yield from parts(value, inner)
         elif isinstance(value, list) and value and all(isinstance(row, Mapping) for row in value):
-            tables[name] = [{key: cell for key, cell in row.items() if _is_single(cell)} for row in value[:_MOST_ROWS]]
-        elif value:
-            rest[name] = escape(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())
-    return values, tables, rest
+            yield Part(inner, rows=[_cells(row) for row in value[:_MOST_ROWS]])
+        elif value and not _is_single(value):
+            yield Part(inner, json=escape(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()))
+
+
+def _cells(row: Mapping[str, object]) -> dict[str, object]:
+    """Return the single values of a row, its name first."""
+    return {key: row[key] for key in sorted(row, key=lambda key: key not in _NAMES) if _is_single(row[key])}
 
 
 def _is_single(value: object) -> bool:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
+from urllib.parse import quote
 
 from mlops_dagster.alerting.alert import FLEET, Alert, AlertEvent, EventKind, Reading, Severity
 from mlops_dagster.alerting.channels.commands import command_of
@@ -254,7 +255,9 @@ def _model(model: str) -> str:
 
 def _links(event: AlertEvent, alert: Alert | None, site: Site) -> Iterator[Link]:
     if site.board:
-        yield Link(text="Control room", url=site.board)
+        page = "" if event.model == FLEET else f"/models/{quote(event.model, safe='')}"
+        place = "" if alert is None else f"{page or '/'}#alert-{alert.id}"
+        yield Link(text="Control room", url=f"{site.board}{place or page}")
     if site.docs and event.rule not in set(Notice):
         yield Link(text="Runbook", url=f"{site.docs}/runbooks/{event.rule}.html")
     if site.dagster and event.model != FLEET:

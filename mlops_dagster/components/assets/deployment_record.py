@@ -5,6 +5,7 @@ import dagster as dg
 from mlops_dagster.components.checks.gates import gates_evaluation
 from mlops_dagster.components.keys import key_of
 from mlops_dagster.components.partitions import STAGE
+from mlops_dagster.components.views.links import control_room
 from mlops_dagster.components.views.tables import shown
 from mlops_dagster.loop.roll_out import Step
 from mlops_dagster.loop.shown.action import action_entries
@@ -20,6 +21,7 @@ def deployment_asset(spec: ModelSpec) -> dg.AssetSpec:
         tags={STAGE: "serving"},
         kinds={"registry"},
         owners=list(spec.owners),
+        metadata=control_room(spec),
         deps=[key_of(spec, "registered_version")],
         description="The versions that answer requests. Materialized by each step, promotion, rollback and manual "
         "action, with reason and evidence.",
