@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeAlias
 from urllib.parse import urlencode
 
 from starlette.applications import Starlette
@@ -30,25 +30,25 @@ _STATIC = Path(__file__).with_name("static")
 _CARD_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'"
 
 
-class Source(Protocol):
-    """The content of the pages."""
+class Look(Protocol):
+    """A source of snapshots."""
 
-    def snapshot(self, at: datetime | None, page: int, model: str | None) -> Snapshot:
+    def __call__(self, at: datetime | None = None, *, page: int = 1, model: str | None = None) -> Snapshot:
         """Return the snapshot as of `at`, or of now; of one `model`, or of the page of all of them."""
         ...
 
-    def decision(self, decision: int, other: Mapping[str, str]) -> ExplainedDecision:
-        """Return a decision with its arithmetic, replayed under a policy with the `other` fields, as JSON."""
-        ...
+
+Explain: TypeAlias = Callable[[int, Mapping[str, str]], ExplainedDecision]
+"""Returns a decision by its number, replayed under a policy that has the given fields, as JSON."""
 
 
-def create_app(stores: Stores, source: Source) -> Starlette:
+def create_app(stores: Stores, look: Look, explain: Explain) -> Starlette:
     """Return the app over the stores.
 
     Raises RefusedError where others could reach the control room without a token.
     """
     settings = stores.settings
-    pages = Pages(stores, source)
+    pages = Pages(stores, look, explain)
     return Starlette(
         routes=[
             Route("/", pages.room),
@@ -70,9 +70,10 @@ def create_app(stores: Stores, source: Source) -> Starlette:
 class Pages:
     """The routes, a method each; stores are read on threads."""
 
-    def __init__(self, stores: Stores, source: Source) -> None:
+    def __init__(self, stores: Stores, look: Look, explain: Explain) -> None:
         self._stores = stores
-        self._source = source
+        self._look = look
+        self._explain = explain
 
     async def room(self, request: Request) -> Response:
         """Return the control room of all models, or of one."""
@@ -101,9 +102,7 @@ class Pages:
 
     async def decision(self, request: Request) -> Response:
         """Return the arithmetic of a decision; the parameters are fields of another policy to replay it under."""
-        found = await run_in_threadpool(
-            self._source.decision, request.path_params["decision"], dict(request.query_params)
-        )
+        found = await run_in_threadpool(self._explain, request.path_params["decision"], request.query_params)
         return HTMLResponse(render("decision", root=_root(request), decision=found))
 
     def _content(self, request: Request) -> dict[str, object]:
@@ -111,7 +110,7 @@ class Pages:
         query = request.query_params
         at = _time(query["at"]) if query.get("at") else None
         page, model = _page(query.get("page", "1")), request.path_params.get("model", query.get("model"))
-        snapshot = self._source.snapshot(at, page, model)
+        snapshot = self._look(at, page=page, model=model)
         watch = snapshot.watching
         alerts = snapshot.alerts.content
         opened = alerts.open if alerts is not None else 0

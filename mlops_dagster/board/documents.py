@@ -55,7 +55,7 @@ def parts(content: Mapping[str, object], name: str = "") -> Iterator[Part]:
     >>> [(part.name, part.values, part.rows) for part in found]
     [('', {'rows': 7}, ()), ('drift', {'psi': 0.1}, ()), ('drift features', {}, [{'name': 'hour', 'psi': 0.1}])]
     """
-    values = {key: value for key, value in content.items() if _is_single(value) and value not in ("", None)}
+    values = {key: shown for key, value in content.items() if (shown := _value(value)) not in ("", None)}
     if values:
         yield Part(name, values=values)
     for key, value in content.items():
@@ -64,13 +64,20 @@ def parts(content: Mapping[str, object], name: str = "") -> Iterator[Part]:
             yield from parts(value, inner)
         elif isinstance(value, list) and value and all(isinstance(row, Mapping) for row in value):
             yield Part(inner, rows=[_cells(row) for row in value[:_MOST_ROWS]])
-        elif value and not _is_single(value):
+        elif value and _value(value) is None:
             yield Part(inner, json=escape(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()))
 
 
 def _cells(row: Mapping[str, object]) -> dict[str, object]:
     """Return the single values of a row, its name first."""
     return {key: row[key] for key in sorted(row, key=lambda key: key not in _NAMES) if _is_single(row[key])}
+
+
+def _value(value: object) -> object:
+    """Return a single value, or a list of single values as a text; None for all else."""
+    if isinstance(value, list) and all(map(_is_single, value)):
+        return ", ".join(map(str, value))
+    return value if _is_single(value) else None
 
 
 def _is_single(value: object) -> bool:

@@ -25,18 +25,18 @@ class Shown:
         self.now = now
         self.asked: list[tuple[datetime | None, int, str | None]] = []
 
-    def snapshot(self, at: datetime | None, page: int, model: str | None) -> Snapshot:
+    def look(self, at: datetime | None = None, *, page: int = 1, model: str | None = None) -> Snapshot:
         self.asked.append((at, page, model))
         return self.now if at is None else past()
 
-    def decision(self, decision: int, other: Mapping[str, str]) -> ExplainedDecision:
+    def explain(self, decision: int, other: Mapping[str, str]) -> ExplainedDecision:
         if decision != 217:
             raise NotFoundError(f"no decision {decision}")
         return explained(other=bool(other))
 
 
 def app_of(home: Path, shown: Shown, **settings: object) -> ASGIApp:
-    return create_app(Stores(Settings(home=home, **settings)), shown)  # type: ignore[arg-type]  # as in the environment
+    return create_app(Stores(Settings(home=home, **settings)), shown.look, shown.explain)  # type: ignore[arg-type]  # as in the environment
 
 
 @contextmanager
