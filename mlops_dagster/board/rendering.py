@@ -120,14 +120,14 @@ def sentence(text: str) -> str:
 def span(hours: float | None) -> str:
     """Return a duration in its two largest units.
 
-    >>> span(122.5), span(1.75), span(0.004), span(None)
-    ('5 d 2 h', '1 h 45 min', '14 s', '–')
+    >>> span(122.5), span(1.75), span(0.004), span(0.04 / 3600), span(None)
+    ('5 d 2 h', '1 h 45 min', '14 s', '0.04 s', '–')
     """
     if hours is None:
         return NONE
-    seconds = round(3600 * hours, 1)
-    if seconds < 60:
-        return f"{seconds:g} s" if seconds < 10 else f"{seconds:.0f} s"
+    seconds = 3600 * hours
+    if seconds < 59.5:
+        return f"{seconds:.2g} s"
     minutes = round(seconds / 60)
     parts = ((minutes // 1440, "d"), (minutes // 60 % 24, "h"), (minutes % 60, "min"))
     first = next(number for number, (value, _) in enumerate(parts) if value)

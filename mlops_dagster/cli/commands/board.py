@@ -1,5 +1,6 @@
 """`mlops board`: the control room."""
 
+from functools import partial
 from typing import Annotated
 from urllib.parse import urlencode
 
@@ -34,12 +35,11 @@ def board(
         print_json(snapshot(stores, moment or stores.clock.now(), page=page, model=model))
         return
     from mlops_dagster.board.app import create_app
-    from mlops_dagster.board.explained import explain
     from mlops_dagster.board.server import run
-    from mlops_dagster.board.snapshot.cache import Cache
+    from mlops_dagster.board.snapshot import Cache, explain
 
     settings = stores.settings
-    app = create_app(stores, Cache(stores).get, explain)
+    app = create_app(stores, Cache(stores).get, partial(explain, stores))
     place = f"models/{model}" if model else ""
     query = {**({} if moment is None else {"at": moment.isoformat()}), **({"page": str(page)} if page > 1 else {})}
     shown = place + (f"?{urlencode(query)}" if query else "")
