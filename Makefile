@@ -36,7 +36,7 @@ test test-fast: export TMPDIR := $(shell \
   { [ -w /dev/shm ] && df -Pk /dev/shm | awk 'NR == 2 && $$4 > 8e6 {print "/dev/shm"; found = 1} END {exit !found}'; } \
   || echo $${TMPDIR:-/tmp})
 
-test: install promtool alertmanager bytecode
+test: install promtool alertmanager chromium bytecode
 	$(BIN)/pytest -q -n 3 --dist loadfile --no-loadscope-reorder  # a third waits; the longest files are first
 
 # What needs no server, no other process, no Dagster and no second (CONTRIBUTING.md).
@@ -48,14 +48,18 @@ test-fast: install bytecode
 bytecode: install
 	@$(BIN)/python -m compileall -q mlops_dagster tests/support examples bench
 
-# Of Debian, for one test each: what they need and no wheel has.
-.PHONY: promtool alertmanager wrk
-promtool alertmanager wrk:
+# Of Debian, what tests need and no wheel has: a page without a font has no width.
+PACKAGES_promtool := prometheus
+PACKAGES_alertmanager := prometheus-alertmanager
+PACKAGES_chromium := chromium fonts-liberation
+PACKAGES_wrk := wrk
+.PHONY: promtool alertmanager chromium wrk
+promtool alertmanager chromium wrk:
 	@command -v $(patsubst alertmanager,prometheus-alertmanager,$@) >/dev/null || { \
 	  echo "Installing $@ ..."; \
 	  SUDO=$$([ "$$(id -u)" = 0 ] || command -v sudo); \
 	  $$SUDO apt-get update -qq && \
-	  $$SUDO apt-get install -y -qq --no-install-recommends $(or $(if $(filter promtool,$@),prometheus),$(if $(filter alertmanager,$@),prometheus-alertmanager),$@) >/dev/null; }
+	  $$SUDO apt-get install -y -qq --no-install-recommends $(PACKAGES_$@) >/dev/null; }
 
 check: install
 	$(BIN)/ruff check .

@@ -85,6 +85,10 @@ class Settings(BaseSettings):
     )
     host: str = Field(default="127.0.0.1", description="address the data plane listens on")
     port: int = Field(default=8080, ge=0, le=65535, description="port the data plane listens on; 0 picks a free one")
+    board_host: str = Field(default="127.0.0.1", description="address the control room listens on")
+    board_port: int = Field(
+        default=8081, ge=0, le=65535, description="port the control room listens on; 0 picks a free one"
+    )
     fuse: bool = Field(
         default=True,
         description="the data plane itself takes a version out that is proven bad; otherwise the orchestrator does",
@@ -144,8 +148,8 @@ class Settings(BaseSettings):
     )
     allowed_hosts: str = Field(
         default="",
-        description="names, parted by commas, by which callers without tokens reach the data plane, in addition to "
-        "its address",
+        description="names, parted by commas, by which callers without tokens reach the data plane and the control "
+        "room, in addition to their addresses",
     )
     allow_anonymous: bool = Field(
         default=False, description="serve without tokens on any address; else without tokens on loopback only"

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, select
 
-from mlops_dagster.alerting.alert import Alert, AlertEvent, Reading, Severity
+from mlops_dagster.alerting.alert import Alert, AlertEvent, EventKind, Reading, Severity
 from mlops_dagster.alerting.life import sql
 from mlops_dagster.alerting.life.changes import Changes
 from mlops_dagster.alerting.life.journal import Journal, Outbox
@@ -252,6 +252,13 @@ class Alerts:
         """Return the events in [since, until), of a model or all, or of one alert, in the order they were written."""
         with reading(self._engine) as connection:
             return sql.read_events(connection, model, since, until, alert_id)
+
+    def latest(
+        self, kinds: Sequence[EventKind], *, at: datetime, limit: int, model: str | None = None
+    ) -> Sequence[AlertEvent]:
+        """Return the latest `limit` events of these kinds until `at`, newest first: of all models, or of one."""
+        with reading(self._engine) as connection:
+            return sql.latest_events(connection, kinds, at, limit, model)
 
     def close(self) -> None:
         """Close the connections to the database."""

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable
 from typing import Any, TypeAlias
 
 from pydantic import TypeAdapter
-from sqlalchemy import Column, MetaData, Row, String, Table, Text, delete, select
+from sqlalchemy import Column, MetaData, Row, String, Table, Text, delete, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from mlops_dagster.alerting.judging import Watch
@@ -40,6 +40,11 @@ class Watches:
         with reading(self._engine) as connection:
             found = readable(connection.execute(query), _watch)
         return {(watch.model, watch.rule): watch for watch in found}
+
+    def count(self) -> int:
+        """Return the number of rules that are watched, of all models."""
+        with reading(self._engine) as connection:
+            return connection.scalar(select(func.count()).select_from(_watches)) or 0
 
     def save(self, watches: Iterable[Watch], removed: Collection[WatchKey] = ()) -> None:
         """Write the watches, and remove those of rules that are off, in one transaction."""

@@ -10,6 +10,7 @@ import typer
 from mlops_dagster.cli.alerts import alerts
 from mlops_dagster.cli.commands.artifacts import artifacts
 from mlops_dagster.cli.commands.audit import audit
+from mlops_dagster.cli.commands.board import board
 from mlops_dagster.cli.commands.catalogue import catalogue
 from mlops_dagster.cli.commands.drift import drift
 from mlops_dagster.cli.commands.new import new
@@ -51,6 +52,7 @@ for name, group in _GROUPS.items():
     app.add_typer(group, name=name)
 app.command()(new)
 app.command()(speaks(drift))
+app.command()(speaks(board))
 
 
 @app.command()
@@ -74,8 +76,11 @@ def dev(
     ui_port: Annotated[
         int | None, typer.Option(help="port of the Dagster UI; else 3000, or a free one", min=1, max=65535)
     ] = None,
+    board_port: Annotated[
+        int | None, typer.Option(help="port of the control room; else MLOPS_BOARD_PORT", min=1, max=65535)
+    ] = None,
 ) -> None:
-    """Run the Dagster UI, its daemon and the data plane; Ctrl-C ends all three.
+    """Run the Dagster UI, its daemon, the data plane and the control room; Ctrl-C ends all of them.
 
     Dagster's instance is in DAGSTER_HOME, or else in `dagster` of the home; without a dagster.yaml, a default one is
     written.
@@ -95,7 +100,11 @@ def dev(
         variables["MLOPS_PORT"] = str(port)
     if ui_port is not None and chosen.dagster_url is None:
         variables["MLOPS_DAGSTER_URL"] = f"http://127.0.0.1:{ui_port}"
-    sys.exit(run_together([dagster, ["mlops", "serve"]], variables))
+    if board_port is not None:
+        variables["MLOPS_BOARD_PORT"] = str(board_port)
+    if chosen.board_url is None:
+        variables["MLOPS_BOARD_URL"] = f"http://127.0.0.1:{board_port or chosen.board_port}"
+    sys.exit(run_together([dagster, ["mlops", "serve"], ["mlops", "board"]], variables))
 
 
 @app.command()

@@ -1,8 +1,9 @@
 """Entries as metadata of Dagster's UI: tables shown at once, Markdown and JSON behind a click, in a fixed order."""
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import dagster as dg
 
@@ -20,6 +21,7 @@ from mlops_dagster.loop.shown.entries import (
     in_order,
 )
 from mlops_dagster.loop.spec import ModelSpec
+from mlops_dagster.settings import Settings
 from mlops_dagster.stores import Stores
 
 Metadata: TypeAlias = dict[str, Any]
@@ -88,3 +90,17 @@ def _table(rows: Sequence[Mapping[str, Cell]]) -> dg.MetadataValue:
     # Every column is declared as text: numbers stay numbers, and a column may have both.
     schema = dg.TableSchema([dg.TableColumn(name) for name in rows[0]])
     return dg.MetadataValue.table([dg.TableRecord(row) for row in rows], schema=schema)
+
+
+def control_room(spec: ModelSpec) -> Metadata:
+    """Return the link of an asset to its model's page of the control room; empty without MLOPS_BOARD_URL."""
+    board = _board()
+    if board is None:
+        return {}
+    return {"control_room": dg.MetadataValue.url(f"{board}/models/{quote(spec.model, safe='')}")}
+
+
+@functools.cache
+def _board() -> str | None:
+    """Return MLOPS_BOARD_URL; it is read once, as a code location may have thousands of assets."""
+    return Settings().board_url

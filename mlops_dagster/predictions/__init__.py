@@ -34,16 +34,25 @@ from mlops_dagster.predictions.rollups.counts import (
     ShedCounts,
 )
 from mlops_dagster.predictions.rollups.fleet import (
+    NOTHING,
     Failures,
     FailuresByHour,
     ServedBy,
+    Totals,
+    awaiting_by_minute,
     failures_by_hour,
+    held_by_model,
+    hours_by_version,
+    latency_by_hour,
+    latency_by_model,
     latency_by_version,
     requests_by_model,
+    totals_by_day,
+    totals_by_model,
 )
 from mlops_dagster.predictions.rollups.hours import rows_by_hour
 from mlops_dagster.predictions.rollups.label_debt import LabelDebt
-from mlops_dagster.predictions.rollups.latency import LatencySummary
+from mlops_dagster.predictions.rollups.latency import LatencySummary, summarize
 from mlops_dagster.predictions.rollups.rollups import Rollups
 from mlops_dagster.predictions.spool.marks import Consumer, SpoolDepth
 from mlops_dagster.predictions.spool.spool import Spool
@@ -51,6 +60,7 @@ from mlops_dagster.predictions.spool.spool import Spool
 __all__ = [
     "ANSWERED",
     "COHORT",
+    "NOTHING",
     "SERVED",
     "Answered",
     "ArmEvents",
@@ -93,18 +103,27 @@ __all__ = [
     "SpoolDepth",
     "Status",
     "Taken",
+    "Totals",
     "arm_cohorts",
     "audit",
+    "awaiting_by_minute",
     "champion_days",
     "check_reason",
     "erase",
     "failures_by_hour",
     "find_doubled",
+    "held_by_model",
+    "hours_by_version",
+    "latency_by_hour",
+    "latency_by_model",
     "latency_by_version",
     "recount",
     "repair",
     "requests_by_model",
     "rows_by_hour",
     "speaking_row",
+    "summarize",
+    "totals_by_day",
+    "totals_by_model",
     "unit_of",
 ]

@@ -1,12 +1,13 @@
 """The SDK: versions of models, their deployments, and the history of both."""
 
+from mlops_dagster.registry.operations.fleet import Fleet
 from mlops_dagster.registry.operations.history import History
 from mlops_dagster.registry.operations.housekeeping import Housekeeping
 from mlops_dagster.registry.operations.protecting import Protection
 from mlops_dagster.registry.operations.versioning import Versioning
 
 
-class ModelRegistry(Versioning, Protection, History, Housekeeping):
+class ModelRegistry(Versioning, Protection, History, Fleet, Housekeeping):
     """The model registry, on SQLite or PostgreSQL, with a content store in a folder or on S3.
 
     `uri` is `sqlite:///path`, `postgresql://user@host/database`, `mlflow://host[:port]` (an MLflow server that shows

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import ConfigDict, TypeAdapter
+from pydantic import ConfigDict, Field, TypeAdapter
 
 from mlops_dagster.registry.entities.semantic_version import final_of
 from mlops_dagster.rollout.evidence import Evidence
@@ -121,6 +121,11 @@ class TestResult:
     """Inconclusive: evidence of this kind is not available; `needed` says what is missing."""
     needed: str | None = None
     """The further evidence needed, at the present rates; None if none is needed, or the test is not waited for."""
+    more: Annotated[float | None, Field(exclude=True)] = field(default=None, compare=False)
+    """`needed` as a number of requests or labels, infinite if more of the same prove nothing; None before the first.
+
+    It is not stored: it follows from the evidence.
+    """
 
     @property
     def proven(self) -> bool:

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from math import inf
+from typing import Literal, NamedTuple
 
 from mlops_dagster.rollout.entities import Rollout, TestResult
 from mlops_dagster.rollout.evidence import Evidence
@@ -11,6 +12,14 @@ from mlops_dagster.rollout.prospects.forecast import about, growth_needed
 from mlops_dagster.statistics import anytime_p
 
 _WEEK = 7 * 24 * 60  # minutes; about as long as a rollout may take
+
+
+class Needed(NamedTuple):
+    """The evidence that a proof still takes."""
+
+    words: str
+    more: float | None
+    """The number of further requests or labels; infinite if more of the same prove nothing, None before the first."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +44,7 @@ class Look:
         e_value: float,
         *,
         sharing: int = 1,
-        needed: str | None = None,
+        needed: "Needed | None" = None,
         missing: str | None = None,
     ) -> TestResult:
         """Return the result of a test: proven once its e-value, now or before, has reached `sharing` / alpha.
@@ -48,18 +57,20 @@ class Look:
         peak = max(e_value, self.rollout.peaks.get(name, 0.0))
         proven = peak >= limit
         verdict: Literal["proven", "open"] = "proven" if proven else "open"
-        needed = None if proven else needed
-        return TestResult(name, claim, observed, e_value, limit, anytime_p(peak), verdict, needed)
+        words, more = (None, None) if proven or needed is None else needed
+        return TestResult(name, claim, observed, e_value, limit, anytime_p(peak), verdict, words, more)
 
-    def needed(self, e_value_at: Callable[[float], float], count: int, of: str) -> str | None:
+    def needed(self, e_value_at: Callable[[float], float], count: int, of: str) -> "Needed | None":
         """Say how many more `of` a proof takes; `e_value_at(factor)` is the e-value of `factor` times all counts."""
         if not self.forecast:
             return None
         if not count:
-            return f"the first {of}"
+            return Needed(f"the first {of}", None)
         growth = growth_needed(e_value_at, 1 / self.policy.alpha)
-        more = f"about {about((growth - 1) * count)} more {of}" if growth else None
-        return more or f"a change: more {of} like these prove nothing"
+        if growth is None:
+            return Needed(f"a change: more {of} like these prove nothing", inf)
+        more = about((growth - 1) * count)
+        return Needed(f"about {more} more {of}", more)
 
 
 def since_start_or_later(whole: float, later: Sequence[tuple[int, float]]) -> float:

@@ -46,6 +46,7 @@ from mlops_dagster.statistics.metrics.classification import (
     metrics_from_confusion,
     wilson_interval,
 )
+from mlops_dagster.statistics.metrics.difference_interval import difference_interval
 from mlops_dagster.statistics.metrics.expected_performance import Expected, ExpectedPerformance, expected_performance
 from mlops_dagster.statistics.metrics.macro_f1 import macro_f1_interval, macro_f1_under
 from mlops_dagster.statistics.metrics.rate_decomposition import Estimate, GroupSample, RateParts, gained, rate_parts
@@ -96,6 +97,7 @@ __all__ = [
     "design_effect",
     "difference_design_effect",
     "difference_e_value",
+    "difference_interval",
     "excess_failure_e_value",
     "expected_performance",
     "fall",

@@ -12,11 +12,16 @@ from mlops_dagster.cli import app
 @pytest.mark.parametrize(
     ("options", "dagster", "variables"),
     [
-        ((), [], {}),
+        ((), [], {"MLOPS_BOARD_URL": "http://127.0.0.1:8081"}),
         (
-            ("--port", "18080", "--ui-port", "13000"),
+            ("--port", "18080", "--ui-port", "13000", "--board-port", "18081"),
             ["-p", "13000"],
-            {"MLOPS_PORT": "18080", "MLOPS_DAGSTER_URL": "http://127.0.0.1:13000"},
+            {
+                "MLOPS_PORT": "18080",
+                "MLOPS_DAGSTER_URL": "http://127.0.0.1:13000",
+                "MLOPS_BOARD_PORT": "18081",
+                "MLOPS_BOARD_URL": "http://127.0.0.1:18081",
+            },
         ),
     ],
 )
@@ -39,7 +44,8 @@ def test_each_server_gets_its_port(
     monkeypatch.setattr("mlops_dagster.dev.run_together", run)
     assert CliRunner().invoke(app, ["dev", *options]).exit_code == 0
     everywhere = {"DAGSTER_HOME": str(tmp_path / "dagster"), **variables}
-    assert started == [["dagster", "dev", "-w", "workspace.yaml", *dagster], ["mlops", "serve"], everywhere]
+    servers = [["mlops", "serve"], ["mlops", "board"]]
+    assert started == [["dagster", "dev", "-w", "workspace.yaml", *dagster], *servers, everywhere]
     assert "max_concurrent_runs" in (tmp_path / "dagster" / "dagster.yaml").read_text()
 
 

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from mlops_dagster.serving.http.tokens import Scope, TokenFile, find
+from mlops_dagster.access.tokens import Scope, TokenFile, find
 
 
 def test_a_token_is_shown_once_listed_and_revoked(mlops, home: Path) -> None:

@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import dagster as dg
+import pytest
 from dagster._core.definitions.freshness import TimeWindowFreshnessPolicy  # no public name
 
 from flights.definitions import defs
@@ -58,8 +59,10 @@ def test_definitions_are_as_promised() -> None:
     assert found == json.loads(SNAPSHOT.read_text()), "meant? UPDATE_SNAPSHOT=1 pytest tests/components"
 
 
-def test_every_asset_tells_a_person_what_it_is() -> None:
+def test_every_asset_tells_a_person_what_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mlops_dagster.components.views._board", lambda: "https://board.example.com")
     for spec in defs().resolve_all_asset_specs():
+        assert spec.metadata["control_room"].url == "https://board.example.com/models/flights-delay"
         assert spec.description, spec.key
         assert spec.kinds, spec.key
         assert spec.owners, spec.key

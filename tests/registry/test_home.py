@@ -3,12 +3,12 @@ from pathlib import Path
 
 import pytest
 
+from mlops_dagster.access import Scope, TokenFile
 from mlops_dagster.alerting import Severity
 from mlops_dagster.backup import back_up
 from mlops_dagster.errors import HomeNotWritableError
 from mlops_dagster.registry import ModelRegistry
 from mlops_dagster.serving.deployed.registry_cache import RegistryCache
-from mlops_dagster.serving.http.tokens import Scope, TokenFile
 from mlops_dagster.settings import Settings
 from mlops_dagster.storage import private
 from mlops_dagster.stores import Stores

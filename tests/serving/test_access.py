@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 from deltalake import DeltaTable
 
+from mlops_dagster.access.access import LOOK_SECONDS, Access
+from mlops_dagster.access.tokens import Scope, TokenFile, find
 from mlops_dagster.errors import (
     ConflictError,
     CorruptedError,
@@ -23,14 +25,16 @@ from mlops_dagster.errors import (
     RefusedError,
     UnauthenticatedError,
 )
-from mlops_dagster.serving.http.auth import LOOK_SECONDS, Access
-from mlops_dagster.serving.http.tokens import Scope, TokenFile, find
 from mlops_dagster.settings import Settings
 from tests.support.serving.data_plane import Models, Server, eventually, request
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 MODEL = "guarded"
 INFER, FEEDBACK, FLUSH = f"/v2/models/{MODEL}/infer", f"/v1/models/{MODEL}/feedback", "/v1/flush"
+
+
+def access_of(settings: Settings) -> Access:
+    return Access(settings, settings.host)
 
 
 def create(file: TokenFile, name: str, *scopes: Scope) -> str:
@@ -88,21 +92,21 @@ def test_what_is_no_token_file_is_said(file: TokenFile, tmp_path: Path) -> None:
     with pytest.raises(CorruptedError, match="holds no tokens"):
         file.read()
     with pytest.raises(CorruptedError):
-        Access(Settings(home=tmp_path))
+        access_of(Settings(home=tmp_path))
 
 
 def test_without_tokens_the_door_is_open_to_this_machine_only(tmp_path: Path) -> None:
     for host in ("127.0.0.1", "localhost", "::1"):
-        assert Access(Settings(home=tmp_path, host=host)).check({}, Scope.ADMIN) is None
+        assert access_of(Settings(home=tmp_path, host=host)).check({}, Scope.ADMIN) is None
     for host in ("0.0.0.0", "::", "10.1.2.3", "host.example", ""):  # noqa: S104  # that is the question
         with pytest.raises(RefusedError, match="mlops tokens create"):
-            Access(Settings(home=tmp_path, host=host))
-        assert Access(Settings(home=tmp_path, host=host, allow_anonymous=True)).check({}, Scope.ADMIN) is None
+            access_of(Settings(home=tmp_path, host=host))
+        assert access_of(Settings(home=tmp_path, host=host, allow_anonymous=True)).check({}, Scope.ADMIN) is None
 
 
 def test_with_tokens_the_door_is_shut_to_all_others(file: TokenFile, tmp_path: Path) -> None:
     shop, ops = create(file, "shop", Scope.INFER), create(file, "ops", Scope.ADMIN, Scope.FEEDBACK)
-    access = Access(Settings(home=tmp_path, host="127.0.0.1", allow_anonymous=True))
+    access = access_of(Settings(home=tmp_path, host="127.0.0.1", allow_anonymous=True))
     assert access.check(bearer(shop), Scope.INFER) == "shop"
     assert access.check(bearer(ops), Scope.FEEDBACK) == access.check(bearer(ops)) == "ops"
     assert access.check({b"authorization": f"bearer  {ops} ".encode()}) == "ops"
@@ -123,8 +127,8 @@ def test_revoking_the_last_token_opens_nothing(file: TokenFile, tmp_path: Path) 
     create(file, "shop", Scope.INFER)
     file.revoke("shop")
     with pytest.raises(UnauthenticatedError):
-        Access(Settings(home=tmp_path)).check({})
-    exposed = Access(Settings(home=tmp_path, host="0.0.0.0"))  # noqa: S104  # that is the question
+        access_of(Settings(home=tmp_path)).check({})
+    exposed = access_of(Settings(home=tmp_path, host="0.0.0.0"))  # noqa: S104  # that is the question
     (tmp_path / "tokens.json").unlink()
     time.sleep(LOOK_SECONDS)
     with pytest.raises(UnauthenticatedError):
@@ -133,7 +137,7 @@ def test_revoking_the_last_token_opens_nothing(file: TokenFile, tmp_path: Path) 
 
 def test_a_broken_file_leaves_the_known_tokens_in_force(file: TokenFile, tmp_path: Path) -> None:
     shop = create(file, "shop", Scope.INFER)
-    access = Access(Settings(home=tmp_path))
+    access = access_of(Settings(home=tmp_path))
     (tmp_path / "tokens.json").write_text("{")
     time.sleep(LOOK_SECONDS)
     assert access.check(bearer(shop)) == "shop"

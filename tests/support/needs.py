@@ -17,6 +17,7 @@ FIXTURES = {
     "start_server": "server",
     "start_process": "process",
     "program": "process",
+    "browser": "browser",
 }
 FAST_SECONDS = 10.0
 """Of CPU, for a test without a mark: the first of a file has its imports, and what it fits for all others."""

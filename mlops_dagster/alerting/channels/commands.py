@@ -12,8 +12,8 @@ _COMMANDS: Final[Mapping[str, str]] = {
     Rule.PSI: "mlops reports show {model} --kind drift",
     Rule.KS: "mlops reports show {model} --kind drift",
     Rule.VALIDATION: "mlops reports show {model} --kind validation",
-    Rule.HELD: "mlops models release {model}",
-    Rule.ROLLED_BACK: "mlops rollouts explain {model}",
+    Rule.HELD: "mlops models release {model} --reason '...'",
+    Rule.ROLLED_BACK: "mlops rollouts explain {decision}",
     Rule.AUDIT_BROKEN: "mlops audit verify",
     Rule.CHANNEL_BROKEN: "mlops alerts test {subject}",
 }
@@ -22,4 +22,7 @@ _COMMANDS: Final[Mapping[str, str]] = {
 def command_of(alert: Alert) -> str:
     """Return the command to begin with: the one of the rule, or else the one that shows the alert."""
     command = "" if alert.model == FLEET and alert.rule != Rule.CHANNEL_BROKEN else _COMMANDS.get(alert.rule, "")
-    return (command or f"mlops alerts show {alert.id}").format(model=alert.model, subject=alert.subject)
+    decision = alert.evidence.get("decision")
+    if not command or (alert.rule == Rule.ROLLED_BACK and decision is None):
+        command = f"mlops alerts show {alert.id}"
+    return command.format(model=alert.model, subject=alert.subject, decision=decision)

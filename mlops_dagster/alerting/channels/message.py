@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
+from urllib.parse import quote
 
 from mlops_dagster.alerting.alert import FLEET, Alert, AlertEvent, EventKind, Reading, Severity
 from mlops_dagster.alerting.channels.commands import command_of
@@ -213,6 +214,15 @@ def minute_text(time: datetime) -> str:
     return f"{in_utc(time):%Y-%m-%d %H:%M} UTC"
 
 
+def asset_of(rule: str) -> str:
+    """Return the Dagster asset whose page shows what an alert of the rule is about.
+
+    >>> asset_of("psi"), asset_of("held")
+    ('drift_report', 'deployment')
+    """
+    return _ASSETS.get(rule, "deployment")
+
+
 def _told(event: AlertEvent, alert: Alert | None) -> str:
     """Return the reason of an acknowledgement, a mute or an end, and else what is wrong."""
     if alert is None:
@@ -255,9 +265,11 @@ def _model(model: str) -> str:
 
 def _links(event: AlertEvent, alert: Alert | None, site: Site) -> Iterator[Link]:
     if site.board:
-        yield Link(text="Control room", url=site.board)
+        page = "" if event.model == FLEET else f"/models/{quote(event.model, safe='')}"
+        place = "" if alert is None else f"{page or '/'}#alert-{alert.id}"
+        yield Link(text="Control room", url=f"{site.board}{place or page}")
     if site.docs and event.rule not in set(Notice):
         yield Link(text="Runbook", url=f"{site.docs}/runbooks/{event.rule}.html")
     if site.dagster and event.model != FLEET:
-        asset = "deployment" if alert is None else _ASSETS.get(alert.rule, "deployment")
+        asset = asset_of("" if alert is None else alert.rule)
         yield Link(text="Dagster", url=asset_page(site.dagster, event.model, asset))

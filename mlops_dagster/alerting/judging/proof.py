@@ -54,10 +54,15 @@ def judged_by_proof(
         rows_per_observation=rows,
         most=math.exp(min(minutes * math.log(way.most), _LARGEST)),
     )
-    needed = math.log(HOURS_A_YEAR / way.false_alarms_a_year * parts)
+    needed = needed_evidence(way, parts)
     # With a few events a year, time alone would reach what is needed: nothing opens without a stretch over the limit.
     breaks = may_change and stretch is not None and log_evidence(logs) >= needed
     return Latch(broken=True, broken_by=stretch) if breaks else replace(latch, logs=logs, other_side=stretch)
+
+
+def needed_evidence(way: Proof, parts: int) -> float:
+    """Return the logarithm of the evidence at which a limit of a rule with so many parts breaks."""
+    return math.log(HOURS_A_YEAR / way.false_alarms_a_year * parts)
 
 
 def _stretch(latch: Latch, new: Counted, limit: float, since: datetime) -> Stretch | None:

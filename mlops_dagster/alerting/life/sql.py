@@ -1,6 +1,6 @@
 """Reads and writes of alerts, their events and silences, each inside a transaction of the caller."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -125,6 +125,16 @@ def read_events(
     if until is not None:
         query = query.where(events.c.at < time_text(until))
     return readable(_rows(connection, query), event_of)
+
+
+def latest_events(
+    connection: Connection, kinds: Sequence[EventKind], at: datetime, limit: int, model: str | None
+) -> list[AlertEvent]:
+    """Return the latest `limit` events of these kinds until `at` that can be read, newest first."""
+    query = select(events).where(events.c.kind.in_([kind.value for kind in kinds]), events.c.at <= time_text(at))
+    if model is not None:
+        query = query.where(events.c.model == model)
+    return readable(_rows(connection, query.order_by(events.c.at.desc(), events.c.id.desc()).limit(limit)), event_of)
 
 
 def active_silences(connection: Connection, at: datetime) -> list[Silence]:

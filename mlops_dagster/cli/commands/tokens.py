@@ -4,10 +4,10 @@ from typing import Annotated
 
 import typer
 
+from mlops_dagster.access import Scope, TokenFile
 from mlops_dagster.cli.arguments import Json
 from mlops_dagster.cli.output import minute, print_json, say, table
 from mlops_dagster.cli.running import settings, speaks
-from mlops_dagster.serving.http.tokens import Scope, TokenFile
 
 Name = Annotated[str, typer.Argument(help="the user or service that has the token, e.g. shop-backend")]
 

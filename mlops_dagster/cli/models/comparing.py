@@ -9,10 +9,11 @@ from rich.text import Text
 
 from mlops_dagster.cli.arguments import Json, Model
 from mlops_dagster.cli.completion import version_names
-from mlops_dagster.cli.models.facts import serving, status, summary
+from mlops_dagster.cli.models.facts import status, summary
 from mlops_dagster.cli.output import NONE, Cell, day, hint, number, print_json, right, say, table, title
 from mlops_dagster.cli.running import open_stores
 from mlops_dagster.clock import in_utc
+from mlops_dagster.loop.shown.versions import serving
 
 if TYPE_CHECKING:
     from mlops_dagster.cli.models.comparison import Comparison, Interval, MetricPair, SchemaChange, Shift

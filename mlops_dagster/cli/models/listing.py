@@ -6,9 +6,10 @@ import typer
 
 from mlops_dagster.cli.arguments import Json, Model
 from mlops_dagster.cli.completion import model_names, version_names
-from mlops_dagster.cli.models.facts import accuracy, serving, status, summary, trained
+from mlops_dagster.cli.models.facts import status, summary
 from mlops_dagster.cli.output import NONE, day, hint, minute, number, print_json, right, table
 from mlops_dagster.cli.running import open_stores
+from mlops_dagster.loop.shown.versions import accuracy, serving, trained
 
 if TYPE_CHECKING:
     from mlops_dagster.registry import Event

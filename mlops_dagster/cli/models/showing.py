@@ -9,12 +9,13 @@ import typer
 from rich.text import Text
 
 from mlops_dagster.cli.arguments import Json, Model, Version
-from mlops_dagster.cli.models.facts import serving, status, summary
+from mlops_dagster.cli.models.facts import status, summary
 from mlops_dagster.cli.models.listing import event_document
 from mlops_dagster.cli.output import NONE, Cell, facts, minute, print_json, say, stdout, table, write_text
 from mlops_dagster.cli.running import open_stores
 from mlops_dagster.dagster_pages import run_page
 from mlops_dagster.errors import NotFoundError
+from mlops_dagster.loop.shown.versions import serving
 
 if TYPE_CHECKING:
     from mlops_dagster.errors import RefusedError

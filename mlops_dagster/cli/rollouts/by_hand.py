@@ -4,9 +4,10 @@ from typing import TYPE_CHECKING, NoReturn
 
 from mlops_dagster.cli.arguments import Json, Model, Reason
 from mlops_dagster.cli.output import hint, print_json, say
-from mlops_dagster.cli.rollouts.listing import place, rollout_document
+from mlops_dagster.cli.rollouts.listing import rollout_document
 from mlops_dagster.cli.running import open_stores
 from mlops_dagster.errors import RolloutNotFoundError, UnreadableError
+from mlops_dagster.loop.shown.rollouts import place
 
 if TYPE_CHECKING:
     from mlops_dagster.rollout import Controller, Rollout

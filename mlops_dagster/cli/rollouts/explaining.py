@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING
 from mlops_dagster.cli.arguments import Json
 from mlops_dagster.cli.output import NONE, facts, minute, print_json, right, table, title
 from mlops_dagster.cli.rollouts.choosing import DecisionId, OfRollout, history
-from mlops_dagster.cli.rollouts.listing import place
 from mlops_dagster.cli.running import open_stores
+from mlops_dagster.loop.shown.rollouts import (
+    BY,
+    answered,
+    debt_in_words,
+    label_debt,
+    labels_in_words,
+    place,
+    still_needed,
+)
 
 if TYPE_CHECKING:
     from mlops_dagster.predictions import EventCounts
-    from mlops_dagster.rollout import Decision, Evidence, Labels, RolloutPolicy
-
-BY = {
-    "evidence": "the evidence",
-    "approval": "the evidence; a person's yes is missing",
-    "hand": "a person",
-    "deployment": "others: the deployment had changed",
-}
-"""The author of a decision, by its origin."""
+    from mlops_dagster.rollout import Decision
 
 
 def explain(decision: DecisionId = None, rollout: OfRollout = None, json: Json = False) -> None:
@@ -51,37 +51,10 @@ def explain(decision: DecisionId = None, rollout: OfRollout = None, json: Json =
     table(
         (right("share"), "arm", *map(right, ("requests", "errors", "slow", "labelled", "wrong", "without label"))),
         [
-            (share, arm, *(str(count) for count in _counts(counts).values()))
-            for share, arm, counts in _arms(found.evidence)
+            (NONE if share is None else f"{100 * share:g} %", arm, *(str(count) for count in _counts(counts).values()))
+            for share, arm, counts in answered(found.evidence)
         ],
     )
-
-
-def still_needed(decision: "Decision") -> Mapping[str, str]:
-    """Return, by test, the further evidence its proof needs at present rates; only for tests that may promote."""
-    from mlops_dagster.rollout.evaluation import evaluate
-
-    tests = evaluate(decision.rollout.policy, decision.rollout, decision.evidence, forecast=True)
-    return {test.name: test.needed for test in tests.all if test.needed is not None}
-
-
-def label_debt(policy: "RolloutPolicy", evidence: "Evidence") -> Mapping[str, int]:
-    """Return the number of answers and pairs without a label, late or never to come; pairs only where they count."""
-    pairs = {"pairs": evidence.pairs_without_label} if policy.uses_pairs else {}
-    return {"canary": evidence.canary.unlabelled, "champion": evidence.champion.unlabelled, **pairs}
-
-
-def labels_in_words(labels: "Labels") -> str:
-    """Return how many pairs count, and up to when labels are complete, as a sentence."""
-    if labels.share is None:
-        return "no prediction yet"
-    pairs = f"{labels.paired.total:,} pairs of {labels.rows:,} labelled rows, {labels.step:,} of these at this step"
-    until = f", complete until {minute(labels.complete_until)}" if labels.complete_until is not None else ""
-    return f"{pairs}; {labels.share:.0%} of the labels are known{until}"
-
-
-def debt_in_words(debt: Mapping[str, int]) -> str:
-    return ", ".join(f"{of} {count:,}" for of, count in debt.items())
 
 
 def _summary(found: "Decision") -> list[tuple[str, str]]:
@@ -97,16 +70,6 @@ def _summary(found: "Decision") -> list[tuple[str, str]]:
         ("labels", labels_in_words(evidence.labels)),
         ("without label", debt_in_words(label_debt(rollout.policy, evidence))),
     ]
-
-
-def _arms(evidence: "Evidence") -> "list[tuple[str, str, EventCounts]]":
-    answered = [
-        (f"{100 * step.weight:g} %", arm, counts)
-        for step in evidence.steps
-        for arm, counts in (("canary", step.canary), ("champion", step.champion))
-    ]
-    beside = [("challenger, beside", evidence.shadow), ("champion, beside", evidence.champion_beside)]
-    return [*answered, *((NONE, arm, counts) for arm, counts in beside)]
 
 
 def _counts(counts: "EventCounts") -> Mapping[str, int]:

@@ -53,9 +53,3 @@ def rollout_document(rollout: "Rollout") -> dict[str, object]:
         "ended_at": rollout.ended_at,
         "reason": rollout.reason,
     }
-
-
-def place(rollout: "Rollout") -> str:
-    """Return the phase and step of a rollout, in words."""
-    step = f", step {rollout.step} of {len(rollout.policy.steps)}, {100 * rollout.weight:g} %" if rollout.step else ""
-    return f"{rollout.phase.value}{step}{', paused' if rollout.paused else ''}"

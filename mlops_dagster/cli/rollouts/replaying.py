@@ -9,10 +9,10 @@ import typer
 from mlops_dagster.cli.arguments import Json
 from mlops_dagster.cli.output import hint, minute, print_json, right, say, table
 from mlops_dagster.cli.rollouts.choosing import DecisionId, OfRollout, history
-from mlops_dagster.cli.rollouts.listing import place
 from mlops_dagster.cli.running import attributes_of, open_stores
 from mlops_dagster.documents.readable import fields_of
 from mlops_dagster.errors import InvalidPolicyError
+from mlops_dagster.loop.shown.rollouts import place
 
 if TYPE_CHECKING:
     from mlops_dagster.rollout import Decision, RolloutPolicy

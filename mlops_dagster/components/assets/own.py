@@ -9,7 +9,7 @@ import dagster as dg
 from mlops_dagster.components.keys import key_of
 from mlops_dagster.components.partitions import CADENCE, MODEL, STAGE, Cadence, starts_of
 from mlops_dagster.components.platform import Platform, publish_policies
-from mlops_dagster.components.views import check_result, not_the_newest, shown
+from mlops_dagster.components.views import check_result, control_room, not_the_newest, shown
 from mlops_dagster.loop.reporting import ShownReports
 from mlops_dagster.loop.shown.assets import ASSETS, CHECKS
 from mlops_dagster.loop.spec import ModelSpec
@@ -42,7 +42,7 @@ def report_asset(spec: ModelSpec, asset: str, cadence: Cadence, *, after: str) -
         asset,
         after=[after],
         tags={STAGE: ASSETS[asset].stage, CADENCE: cadence.job},
-        metadata={MODEL: spec.model},
+        metadata={MODEL: spec.model, **control_room(spec)},
         partitions_def=cadence.partitions(),
         freshness_policy=cadence.freshness(),
         backfill_policy=dg.BackfillPolicy.single_run(),
@@ -60,6 +60,7 @@ def asset_arguments(spec: ModelSpec, asset: str, *after: str) -> dict[str, Any]:
         "description": described.text.format(spec=spec),
         "kinds": set(described.kinds),
         "tags": {STAGE: described.stage},
+        "metadata": control_room(spec),
         "deps": [key_of(spec, name) for name in after],
     }
 

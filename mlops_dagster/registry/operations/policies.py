@@ -14,6 +14,7 @@ from mlops_dagster.documents.json_text import json_text
 from mlops_dagster.documents.readable import fields_of, reading_row
 from mlops_dagster.errors import InvalidPolicyError, NotFoundError, UnreadableError
 from mlops_dagster.names import check_model_name
+from mlops_dagster.registry.entities.entities import Event
 from mlops_dagster.registry.entities.gate_policy import GatePolicy
 from mlops_dagster.registry.entities.guard_and_hold import GuardPolicy
 from mlops_dagster.registry.entities.policies import ModelPolicies, check_publisher, differences, publisher
@@ -86,13 +87,16 @@ class Policies(Session):
 def policies_in_force(connection: Connection, model: str, as_of: datetime | None = None) -> ModelPolicies:
     """Return the policies in force, now or as of a time; raises UnreadableError."""
     event = sql.last_policies(connection, model, as_of)
-    if event is None:
-        return ModelPolicies(model, {})
-    with reading_row(f"the policies of {model} (event {event.id})", "restore a backup of the database"):
+    return ModelPolicies(model, {}) if event is None else policies_of_event(event)
+
+
+def policies_of_event(event: Event) -> ModelPolicies:
+    """Return the policies that an event published; raises UnreadableError."""
+    with reading_row(f"the policies of {event.model} (event {event.id})", "restore a backup of the database"):
         sections, location = event.evidence["policies"], event.evidence["location"]
         if not isinstance(sections, dict) or not isinstance(location, str | None):
             raise TypeError("no sections by name, or no name of a code location")
-        return ModelPolicies(model, sections, location, event.at, event.id)
+        return ModelPolicies(event.model, sections, location, event.at, event.id)
 
 
 def _as_json(policies: Mapping[str, object]) -> dict[str, object]:

@@ -17,7 +17,7 @@ from mlops_dagster.rollout.claims.rare_classes import missing_class
 from mlops_dagster.rollout.claims.shared_causes import UNKNOWN, rows_per_observation
 from mlops_dagster.rollout.entities import TestResult
 from mlops_dagster.rollout.evidence import NO_EVENTS, ByClass, LabelsSince, total
-from mlops_dagster.rollout.look import Look, since_start_or_later
+from mlops_dagster.rollout.look import Look, Needed, since_start_or_later
 from mlops_dagster.statistics import Alternative, CanaryStep, bad_event_e_value, days_differ
 
 _DOUBT = 2.0
@@ -182,7 +182,7 @@ class AccuracyTests:
         missing: str | None,
         *,
         sharing: int = 1,
-        needed: str | None = None,
+        needed: Needed | None = None,
     ) -> TestResult:
         labels = self.look.evidence.labels
         whole = labels.since[0]

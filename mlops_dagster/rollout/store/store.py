@@ -101,6 +101,10 @@ class RolloutStore:
         with reading(self._engine) as connection:
             return set(connection.scalars(select(rollouts.c.model).where(rollouts.c.phase.in_(RUNNING))))
 
+    def running_at(self, at: datetime) -> Sequence[Rollout]:
+        """Return the rollouts that ran at a time of the past, each as it is now, oldest first."""
+        return [each for each in self.list() if each.started_at <= at and (each.ended_at is None or each.ended_at > at)]
+
     def running(self, model: str) -> Rollout:
         """Return the running rollout of `model`; raises RolloutNotFoundError if there is none."""
         rollout = self.active(model)

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from mlops_dagster.access import Access, Scope
 from mlops_dagster.errors import (
     ForbiddenError,
     InvalidInputError,
@@ -20,12 +21,10 @@ from mlops_dagster.errors import (
     PredictionNotFoundError,
     UnauthenticatedError,
 )
-from mlops_dagster.serving.http.auth import Access
 from mlops_dagster.serving.http.browsers import OwnPagesOnly
 from mlops_dagster.serving.http.infer import Inference, InferFastPath
 from mlops_dagster.serving.http.request_body import read_body
 from mlops_dagster.serving.http.responses import error_response, to_json
-from mlops_dagster.serving.http.tokens import Scope
 from mlops_dagster.serving.protocol.infer import read_object
 from mlops_dagster.serving.protocol.metadata import describe_model, describe_server
 from mlops_dagster.serving.protocol.openapi import document
@@ -40,7 +39,7 @@ def create_app(settings: Settings, name: str | None = None, marks: Path | None =
 
     Raises HomeNotWritableError, and RefusedError where others could reach the data plane without a token.
     """
-    access = Access(settings)
+    access = Access(settings, settings.host)
     service = Service(settings, clock_for(settings), name, marks)
 
     @asynccontextmanager

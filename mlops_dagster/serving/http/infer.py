@@ -4,11 +4,11 @@ import re
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from mlops_dagster.access import Access
+from mlops_dagster.access import Scope as TokenScope
 from mlops_dagster.errors import InvalidInputError, MlopsError
-from mlops_dagster.serving.http.auth import Access
 from mlops_dagster.serving.http.request_body import read_body
 from mlops_dagster.serving.http.responses import error_response
-from mlops_dagster.serving.http.tokens import Scope as TokenScope
 from mlops_dagster.serving.plane.plane import DataPlane
 from mlops_dagster.serving.protocol.infer import Answer
 from mlops_dagster.serving.protocol.request_parameters import Headers

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import orjson
 
+from mlops_dagster.access import Access
 from mlops_dagster.alerting.routing.checking import check_channels
 from mlops_dagster.database import set_aside_if_damaged
 from mlops_dagster.errors import InvalidInputError, ServerError
-from mlops_dagster.serving.http.auth import Access
 from mlops_dagster.serving.http.connections.front_door import raise_descriptor_limit
 from mlops_dagster.serving.processes.child import Child
 from mlops_dagster.serving.processes.heartbeat import ProcessHeartbeat, log_to_stderr
@@ -55,7 +55,7 @@ def run(settings: Settings) -> None:
         )
     check_log_address(settings.log)
     make_writable(settings.home)
-    Access(settings)
+    Access(settings, settings.host)
     if settings.channels is not None:
         check_channels(settings.channels, settings.database)
     raise_descriptor_limit()

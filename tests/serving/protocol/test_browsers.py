@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from mlops_dagster.serving.http.auth import Access
+from mlops_dagster.access import Access
 from mlops_dagster.serving.http.browsers import OwnPagesOnly
 from mlops_dagster.settings import Settings
 from tests.support.serving.attacks import ask
@@ -142,6 +142,6 @@ def _status(settings: Settings, headers: list[tuple[bytes, bytes]]) -> int:
         sent.append(message)
 
     scope = {"type": "http", "method": "POST", "http_version": "1.1", "headers": headers}
-    asyncio.run(OwnPagesOnly(app, Access(settings), settings)(scope, receive, send))
+    asyncio.run(OwnPagesOnly(app, Access(settings, settings.host), settings)(scope, receive, send))
     status: int = sent[0]["status"]
     return status

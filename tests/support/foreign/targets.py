@@ -20,6 +20,7 @@ from sklearn.dummy import DummyClassifier
 from sqlalchemy import text
 from typer.testing import CliRunner
 
+from mlops_dagster.access import TokenFile
 from mlops_dagster.cli import app
 from mlops_dagster.cli.models.registering import read_card
 from mlops_dagster.cli.rollouts.replaying import read_policy
@@ -35,7 +36,6 @@ from mlops_dagster.registry.address import locate, mlflow_address
 from mlops_dagster.registry.artifacts import FOLDER, open_store
 from mlops_dagster.registry.entities.semantic_version import parse_version
 from mlops_dagster.registry.estimators.skops_file import load_skops
-from mlops_dagster.serving.http.tokens import TokenFile
 from mlops_dagster.settings import Settings
 from mlops_dagster.storage.addresses import parse_s3_url
 

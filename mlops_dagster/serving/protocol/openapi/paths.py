@@ -3,7 +3,7 @@
 from functools import cache
 from importlib.metadata import version
 
-from mlops_dagster.serving.http.tokens import Scope
+from mlops_dagster.access import Scope
 from mlops_dagster.serving.protocol.openapi.schemas import NAME, TEXT, ref, schemas
 from mlops_dagster.serving.protocol.tensors import Json
 

@@ -1,4 +1,4 @@
-"""Bearer tokens of the data plane and their scopes, kept as hashes in one file of the home."""
+"""Bearer tokens and their scopes, kept as hashes in one file of the home."""
 
 import fcntl
 import hashlib
@@ -27,11 +27,15 @@ _PREFIX = "mlops_"
 
 
 class Scope(StrEnum):
-    """A kind of request that a token allows; any scope allows the reading of metadata and metrics."""
+    """A kind of request that a token allows; any scope allows the reading of metadata and metrics.
+
+    READ is for the control room.
+    """
 
     INFER = "infer"
     FEEDBACK = "feedback"
     ADMIN = "admin"
+    READ = "read"
 
 
 @dataclass(frozen=True)

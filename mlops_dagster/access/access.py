@@ -2,11 +2,11 @@
 
 import logging
 import time
+from collections.abc import Mapping
 from ipaddress import ip_address
 
+from mlops_dagster.access.tokens import Scope, Token, TokenFile, find
 from mlops_dagster.errors import CorruptedError, ForbiddenError, RefusedError, StorageError, UnauthenticatedError
-from mlops_dagster.serving.http.tokens import Scope, Token, TokenFile, find
-from mlops_dagster.serving.protocol.request_parameters import Headers
 from mlops_dagster.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -17,18 +17,19 @@ LOOK_SECONDS = 0.5
 class Access:
     """The tokens in force, following the file of tokens; while it cannot be read, the last known ones stay in force.
 
-    Raises RefusedError where an address that others reach would be served without tokens; CorruptedError, StorageError.
+    `host` is the address that the server listens on. Raises RefusedError where an address that others reach would be
+    served without tokens; CorruptedError, StorageError.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, host: str) -> None:
         self._file = TokenFile(settings.tokens_path)
-        self._open = settings.allow_anonymous or is_loopback(settings.host)
+        self._open = settings.allow_anonymous or is_loopback(host)
         self._state = self._file.state()
         self._tokens = self._file.read()
         self._looked_at = time.monotonic()
         if self._tokens is None and not self._open:
             raise RefusedError(
-                f"{settings.host} can be reached by others, and there is no token: `mlops tokens create` makes one; "
+                f"{host} can be reached by others, and there is no token: `mlops tokens create` makes one; "
                 "set MLOPS_ALLOW_ANONYMOUS=true only on a network that is yours alone"
             )
 
@@ -36,7 +37,7 @@ class Access:
         """Return whether every caller needs a token, by the last look at the file."""
         return self._tokens is not None or not self._open
 
-    def check(self, headers: Headers, scope: Scope | None = None) -> str | None:
+    def check(self, headers: Mapping[bytes, bytes], scope: Scope | None = None) -> str | None:
         """Return the name of a request's token, or None where none is needed; with `scope` None any token is enough.
 
         Raises UnauthenticatedError, ForbiddenError.

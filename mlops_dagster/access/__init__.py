@@ -1,0 +1,7 @@
+"""Access to servers of one home: bearer tokens with scopes, and the names that callers may use for a server."""
+
+from mlops_dagster.access.access import Access, is_loopback
+from mlops_dagster.access.hosts import Names
+from mlops_dagster.access.tokens import Scope, Token, TokenFile
+
+__all__ = ["Access", "Names", "Scope", "Token", "TokenFile", "is_loopback"]

@@ -1,0 +1,69 @@
+"""The two times of a rollback: until the proof, and from there until no request reaches the version."""
+
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from typing import NamedTuple
+
+from mlops_dagster.board.snapshot.view import View
+from mlops_dagster.clock import parse_time
+from mlops_dagster.errors import NotFoundError, UnreadableError
+from mlops_dagster.registry import Acknowledgement
+from mlops_dagster.rollout import Decision
+
+
+class RollbackTimes(NamedTuple):
+    """Seconds; None where the time is not known."""
+
+    to_proof: float | None
+    """From the first bad evidence to the proof, by the clock of the events."""
+    to_zero_traffic: float | None
+    """From the proof until every worker that had the version served a deployment without it, by the machine's."""
+
+
+def rollback_times(view: View, model: str, version: str, evidence: Mapping[str, object]) -> RollbackTimes:
+    """Return the times of the rollback that an event's `evidence` is about. Raises StorageError."""
+    decision = _decision(view, evidence.get("decision"))
+    epoch, recorded = evidence.get("epoch"), evidence.get("recorded_at")
+    acted_at = parse_time(recorded) if isinstance(recorded, str) else None
+    # The fuse proves and acts in one step; a decision of a sensor is recorded before the sensor acts on it.
+    by_sensor = decision is not None and decision.origin != "deployment"
+    proven_at = decision.recorded_at if by_sensor and decision is not None else acted_at
+    zero_at = None
+    if isinstance(epoch, int):
+        registry = view.stores.registry
+        zero_at = zero_traffic_at(epoch, registry.acknowledgements(model), registry.workers())
+    first_bad = None
+    if decision is not None:
+        first_bad = view.stores.rollups.first_bad_at(model, version, decision.rollout.started_at)
+    return RollbackTimes(
+        to_proof=None if decision is None else _seconds(first_bad, decision.at),
+        to_zero_traffic=_seconds(proven_at, zero_at),
+    )
+
+
+def zero_traffic_at(epoch: int, acknowledged: Collection[Acknowledgement], there: Collection[str]) -> datetime | None:
+    """Return the time from which every worker that served an earlier epoch serves `epoch` or a later one.
+
+    None if no worker did before, or one that is there does not yet. Workers that have ended meanwhile do not count.
+    """
+    before = {each.process for each in acknowledged if each.epoch < epoch}
+    since: dict[str, datetime] = {}
+    for each in acknowledged:
+        if each.epoch >= epoch and each.process in before:
+            since[each.process] = min(since.get(each.process, each.at), each.at)
+    behind = (before & set(there)) - since.keys()
+    return None if behind else max(since.values(), default=None)
+
+
+def _decision(view: View, decision: object) -> Decision | None:
+    if not isinstance(decision, int):
+        return None
+    try:
+        return view.stores.rollouts.decision(decision)
+    except (NotFoundError, UnreadableError):
+        return None
+
+
+def _seconds(begin: datetime | None, end: datetime | None) -> float | None:
+    """Return the seconds from `begin` to `end`, and 0 if the end came first: a fuse acts before its act is recorded."""
+    return None if begin is None or end is None else max(round((end - begin).total_seconds(), 3), 0.0)
