@@ -51,10 +51,18 @@ def in_utc(time: datetime) -> datetime:
 def parse_time(text: str) -> datetime:
     """Return the time of an ISO 8601 text in UTC; raises ValueError if the text is not one, or names no zone.
 
+    Years before 1000 and after 8999 are refused too: windows around such a time may not exist.
+
     >>> parse_time("2013-03-01T06:00:00Z").isoformat()
     '2013-03-01T06:00:00+00:00'
+    >>> parse_time("0001-01-01T00:00Z")
+    Traceback (most recent call last):
+    ValueError: the year of 0001-01-01T00:00Z is not between 1000 and 8999
     """
-    return in_utc(datetime.fromisoformat(text))
+    found = datetime.fromisoformat(text)
+    if not 1000 <= found.year < 9000:
+        raise ValueError(f"the year of {text} is not between 1000 and 8999")
+    return in_utc(found)
 
 
 def time_text(time: datetime) -> str:

@@ -91,7 +91,7 @@ def read_time(text: str) -> datetime:
     """Return the time of an ISO 8601 text with a zone; raises InvalidInputError."""
     try:
         return parse_time(text)
-    except (ValueError, OverflowError) as error:
+    except ValueError as error:
         raise InvalidInputError(f"{shown(text)} is not an ISO 8601 time with a zone: {shown(str(error))}") from error
 
 
