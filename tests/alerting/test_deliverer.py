@@ -118,7 +118,6 @@ def test_pauses_double_up_to_five_minutes_and_are_random(world: World) -> None:
     assert len(set(pauses)) == len(pauses)
 
 
-@both
 def test_a_refused_message_is_kept_and_told_by_the_other_channels(world: World) -> None:
     world.pager.key = "f" * 32
     page(world)
@@ -338,7 +337,6 @@ def test_what_is_muted_is_told_when_it_is_not_any_more(world: World) -> None:
     assert set(world.pager.open) == {key("a")}
 
 
-@both
 def test_what_is_muted_after_people_were_told_ends_in_their_channels_until_that_is_over(world: World) -> None:
     page(world, "a")
     world.alerts.acknowledge(page(world, "b", Severity.WARNING), "I look")
