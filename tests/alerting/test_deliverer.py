@@ -273,6 +273,19 @@ def test_alertmanager_hears_of_an_open_alert_every_minute_and_of_its_end(world: 
     assert not world.prom.open
 
 
+def test_alertmanager_ends_a_severity_whose_answer_was_lost(world: World) -> None:
+    answers = ["cut_after"]
+    world.network.fault = lambda asked: answers.pop() if answers else None
+    page(world)
+    world.delivery.deliver("prom")
+    page(world, severity=Severity.WARNING)
+    end(world)
+    world.later(seconds=7)
+    world.delivery.deliver("prom")
+    assert len(world.prom.alerts) > 1
+    assert not world.prom.open
+
+
 def test_promotions_and_rollbacks_are_changes_for_the_pager(world: World) -> None:
     for notice in (Notice.PROMOTED, Notice.STEP, Notice.ROLLBACK):
         world.alerts.tell("churn", notice, f"{notice} happened", version="2.0.0")
