@@ -8,6 +8,7 @@ import signal
 import tempfile
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 from dagster._core.definitions.run_request import InstigatorType
@@ -38,7 +39,12 @@ def attack(seconds: float) -> None:
             f'channels: {{bus: {{type: webhook, url: {address}/hook, secret: "${{TEST_HOOK}}"}}}}\n'
             "routes: [{critical: [bus], warning: [bus]}]\n"
         )
-        os.environ |= {"MLOPS_CHANNELS": str(channels), "MLOPS_NAME": "soak", "TEST_HOOK": SECRET}
+        os.environ |= {
+            "MLOPS_CHANNELS": str(channels),
+            "MLOPS_NAME": "soak",
+            "MLOPS_PARTITIONS_START": f"{datetime.now(UTC):%Y-%m-%d}",
+            "TEST_HOOK": SECRET,
+        }
         models = Models(Stores(Settings(home=home), actor="soak"), light_artifacts(Path(folder)))
         models.champion(MODEL)
         server = Server(home, MLOPS_WORKERS="1", MLOPS_HANG_SECONDS="86400")

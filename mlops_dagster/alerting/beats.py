@@ -12,6 +12,9 @@ from mlops_dagster.database import looking, migrate, open_database
 from mlops_dagster.documents.readable import readable, reading_row
 from mlops_dagster.documents.texts import plain
 
+FORGOTTEN_AFTER: Final = timedelta(days=7)
+"""The silence after which a watcher is taken to be removed on purpose."""
+
 DELIVERY_BEAT: Final = "duty:delivery"
 """The name of the beat of a data plane that delivers alerts."""
 
@@ -50,6 +53,10 @@ class Beat:
     def age(self, now: datetime) -> timedelta:
         """Return the time since the last success."""
         return now - self.at
+
+    def is_forgotten(self, now: datetime) -> bool:
+        """Return whether it has been silent for so long that it was taken away on purpose."""
+        return self.age(now) >= FORGOTTEN_AFTER
 
 
 class Beats:

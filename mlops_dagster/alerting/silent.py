@@ -9,15 +9,12 @@ from typing import Final
 
 from mlops_dagster.alerting.alert import FLEET, Severity
 from mlops_dagster.alerting.alerts import Alerts
-from mlops_dagster.alerting.beats import Beat
+from mlops_dagster.alerting.beats import FORGOTTEN_AFTER, Beat
 from mlops_dagster.alerting.rule import Rule
 from mlops_dagster.errors import StorageError
 
 SILENT_AFTER: Final = timedelta(minutes=4, seconds=30)
 """The shortest silence of a watcher that is told: looks and channels take the rest of five to six minutes."""
-
-FORGOTTEN_AFTER: Final = timedelta(days=7)
-"""A watcher that has been silent for so long was taken away on purpose."""
 
 _MISSED: Final = 3
 _WATCHERS: Final = ("sensor:", "schedule:", "duty:")
@@ -37,7 +34,9 @@ def silent(beats: Iterable[Beat], now: datetime) -> list[Beat]:
     return [
         beat
         for beat in beats
-        if beat.name.startswith(_WATCHERS) and max(SILENT_AFTER, _MISSED * beat.every) < beat.age(now) < FORGOTTEN_AFTER
+        if beat.name.startswith(_WATCHERS)
+        and beat.age(now) > max(SILENT_AFTER, _MISSED * beat.every)
+        and not beat.is_forgotten(now)
     ]
 
 
@@ -55,7 +54,7 @@ def tell_silent(alerts: Alerts, beats: Collection[Beat], now: datetime) -> None:
             since=beat.at,
             evidence={"note": beat.note},
         )
-    forgotten = {f"{beat.name} {beat.model}".strip() for beat in beats if beat.age(now) >= FORGOTTEN_AFTER}
+    forgotten = {f"{beat.name} {beat.model}".strip() for beat in beats if beat.is_forgotten(now)}
     for alert in alerts.list(FLEET):
         if alert.rule == Rule.WATCHER_SILENT and alert.subject.startswith(_WATCHERS) and alert.subject not in found:
             over = "it gives signs of life again"

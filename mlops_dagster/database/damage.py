@@ -27,7 +27,7 @@ def tell_of_dropped(database: Path) -> int:
     """Return the number of committed transactions that SQLite drops when it opens `database`, and log an error if any.
 
     Call it before the file is opened; other processes may use the file meanwhile. The loss is not seen in a log whose
-    end was cut off.
+    end was cut off. Where every process was killed, a commit that none of them had finished may count as one.
     """
     log = database.with_name(f"{database.name}-wal")
     try:

@@ -118,7 +118,6 @@ def test_pauses_double_up_to_five_minutes_and_are_random(world: World) -> None:
     assert len(set(pauses)) == len(pauses)
 
 
-@both
 def test_a_refused_message_is_kept_and_told_by_the_other_channels(world: World) -> None:
     world.pager.key = "f" * 32
     page(world)
@@ -274,6 +273,19 @@ def test_alertmanager_hears_of_an_open_alert_every_minute_and_of_its_end(world: 
     assert not world.prom.open
 
 
+def test_alertmanager_ends_a_severity_whose_answer_was_lost(world: World) -> None:
+    answers = ["cut_after"]
+    world.network.fault = lambda asked: answers.pop() if answers else None
+    page(world)
+    world.delivery.deliver("prom")
+    page(world, severity=Severity.WARNING)
+    end(world)
+    world.later(seconds=7)
+    world.delivery.deliver("prom")
+    assert len(world.prom.alerts) > 1
+    assert not world.prom.open
+
+
 def test_promotions_and_rollbacks_are_changes_for_the_pager(world: World) -> None:
     for notice in (Notice.PROMOTED, Notice.STEP, Notice.ROLLBACK):
         world.alerts.tell("churn", notice, f"{notice} happened", version="2.0.0")
@@ -338,7 +350,6 @@ def test_what_is_muted_is_told_when_it_is_not_any_more(world: World) -> None:
     assert set(world.pager.open) == {key("a")}
 
 
-@both
 def test_what_is_muted_after_people_were_told_ends_in_their_channels_until_that_is_over(world: World) -> None:
     page(world, "a")
     world.alerts.acknowledge(page(world, "b", Severity.WARNING), "I look")

@@ -94,7 +94,7 @@ def test_a_channel_is_tried_and_what_was_given_up_is_sent_after_it_is_mended(
         file = home.parent / "channels.yaml"
         file.write_text(
             f'channels: {{oncall: {{type: pagerduty, routing_key: "${{TEST_PD}}", url: "{address}/v2/enqueue"}}}}\n'
-            "routes: [{critical: [oncall]}]\n"
+            'routes: [{owner: "team:typo", critical: [oncall]}, {critical: [oncall]}]\n'
         )
         monkeypatch.setenv("MLOPS_CHANNELS", str(file))
         monkeypatch.setenv("TEST_PD", SECRETS["TEST_PD"])
@@ -107,7 +107,9 @@ def test_a_channel_is_tried_and_what_was_given_up_is_sent_after_it_is_mended(
         assert (dead["state"], dead["error"]) == ("dead", "400 Bad Request (Invalid routing key)")
         assert "retry" in mlops("alerts", "outbox").stderr
         server.key = SECRETS["TEST_PD"]
-        assert "took a test alert" in mlops("alerts", "test", "oncall").stdout
+        tried = mlops("alerts", "test", "oncall")
+        assert "took a test alert" in tried.stdout
+        assert "no model has the owner team:typo that a route names" in tried.stderr
         assert not server.open, "the test is over"
         assert json.loads(mlops("alerts", "retry", "--json").stdout) == {"messages": 1}
         stores.delivery.deliver("oncall")

@@ -115,6 +115,7 @@ def test_two_sensors_that_find_the_same_roll_back_once(
     assert (asked.tick("limits"), asked.tick("rollouts")) == ("nothing to look at", "no challenger")
     (told,) = asked.records()
     assert (told["action"], told["reason"]) == ("rollback", "not loadable: it is broken")
+    assert {"sensor:limits", "sensor:rollouts"} <= {beat.name for beat in stores.beats.list()}
 
 
 def test_each_step_shows_on_the_deployment(platform: Platform, tmp_path: Path, stores: Stores) -> None:

@@ -33,15 +33,23 @@ class Alertmanager:
         """Post the alert as open or ended. An acknowledgement or a change is not sent. See Channel.send."""
         if action in (Action.ACKNOWLEDGE, Action.CHANGE, Action.DIGEST):
             return dict(receipt or {})
-        now = self._clock.now()
-        alerts = [alert_of(message, ended=action is Action.RESOLVE, now=now)]
-        before = None if receipt is None else receipt.get("severity")
-        if before is not None and before != message.severity:
-            # Its severity is a label, so to Alertmanager the former alert is another one.
-            former = message.model_copy(update={"severity": Severity(str(before))})
-            alerts.insert(0, alert_of(former, ended=True, now=now))
+        now, over = self._clock.now(), action is Action.RESOLVE
+        alerts = [
+            *(alert_of(each, ended=True, now=now) for each in _of_other_severities(message, receipt, over=over)),
+            alert_of(message, ended=over, now=now),
+        ]
         self._http.request("POST", self._url, orjson.dumps(alerts), {"content-type": "application/json"})
         return {"severity": message.severity.value}
+
+
+def _of_other_severities(message: Message, receipt: Receipt | None, *, over: bool) -> list[Message]:
+    """Return the message as it was told before, with another severity; at its end with all that it may have had.
+
+    The severity is a label, so to Alertmanager each is an alert of its own, and one whose answer was lost may be there.
+    """
+    before = None if receipt is None else receipt.get("severity")
+    found = [each for each in Severity if each is not message.severity and (over or each.value == before)]
+    return [message.model_copy(update={"severity": each}) for each in found]
 
 
 def alert_of(message: Message, *, ended: bool, now: datetime) -> dict[str, Any]:

@@ -135,9 +135,9 @@ def _was_opened(connection: Connection, entry: Entry) -> bool:
 
 
 def _end_of(connection: Connection, opening: Entry) -> Entry | None:
-    """Return the message that ends in the channel what this one opens: the alert is over, or muted."""
+    """Return the message that ends in the channel what this one opens, the first that waits: it is over, or muted."""
     ends = outbox.c.action.in_((Action.RESOLVE.value, Action.MUTE.value))
-    query = select(outbox).where(*_same(opening), ends, _WAITING, outbox.c.id > opening.id).order_by(outbox.c.id)
+    query = select(outbox).where(*_same(opening), ends, _WAITING).order_by(outbox.c.id)
     found = readable(connection.execute(query.limit(1)).mappings(), entry_of)
     return found[0] if found else None
 

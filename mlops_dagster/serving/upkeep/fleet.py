@@ -39,6 +39,8 @@ def fleet_text(stores: Stores, now: datetime) -> tuple[bytes, list[Exception]]:
         gauges.add("alert", number, *labels)
     _add_outbox(stores, gauges, now)
     for beat in stores.beats.list():
+        if beat.is_forgotten(now):
+            continue
         gauges.add("beat_time_seconds", beat.at.timestamp(), beat.name, beat.model)
         gauges.add("beat_every_seconds", beat.every.total_seconds(), beat.name, beat.model)
     return gauges.text(), failures

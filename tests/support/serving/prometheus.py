@@ -18,6 +18,7 @@ from tests.support.serving.data_plane import eventually
 Heard: TypeAlias = list[tuple[str, dict[str, Any]]]
 """The receiver and the alert of each message that came to people, as Alertmanager's web hooks have it."""
 
+TRIPS = "increase(mlops_fuse_trips_total[15m])"
 DEPLOY = Path(__file__).parents[3] / "deploy"
 
 
@@ -28,10 +29,16 @@ def free_port() -> int:
 
 @contextlib.contextmanager
 def prometheus(folder: Path, target: str, alertmanager: str) -> Iterator[httpx.Client]:
-    """A client of a Prometheus that scrapes `target` each second with our configuration."""
+    """A client of a Prometheus that scrapes `target` each second with our configuration.
+
+    A fuse that has tripped is forgotten after five seconds instead of minutes, so that its alert is seen to resolve.
+    """
+    rules = (DEPLOY / "prometheus/rules.yml").read_text()
+    assert TRIPS in rules
+    (folder / "rules.yml").write_text(rules.replace(TRIPS, TRIPS.replace("15m", "5s")))
     config = yaml.safe_load((DEPLOY / "prometheus/prometheus.yml").read_text())
     config["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
-    config["rule_files"] = [str(DEPLOY / "prometheus/rules.yml")]
+    config["rule_files"] = [str(folder / "rules.yml")]
     config["scrape_configs"][0]["static_configs"][0]["targets"] = [target]
     config["alerting"]["alertmanagers"][0]["static_configs"][0]["targets"] = [alertmanager]
     (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
@@ -59,7 +66,7 @@ def alertmanager(folder: Path, receiver: str) -> Iterator[str]:
     """The address of an Alertmanager with our routes and no waits, whose receivers are web hooks at `receiver`."""
     config = yaml.safe_load((DEPLOY / "alertmanager/alertmanager.yml").read_text())
     for route in (config["route"], *config["route"]["routes"]):
-        route["group_wait"] = "0s"
+        route |= {"group_wait": "0s", "group_interval": "1s"}
     for each in config["receivers"]:
         each.pop("pagerduty_configs", None)
         each["webhook_configs"] = [{"url": f"http://{receiver}/{each['name']}"}]
