@@ -22,6 +22,8 @@ from mlops_dagster.predictions import (
     NOTHING,
     LabelDebt,
     LatencySummary,
+    added,
+    awaiting_by_hour,
     awaiting_by_minute,
     held_by_model,
     latency_by_model,
@@ -70,7 +72,7 @@ def _models(view: View) -> ActiveModels:
 def _uptime(view: View) -> Uptime:
     since = view.month_since
     held = held_by_model(view.stores.rollups, since, view.at)
-    found = {model: sum(days.values(), NOTHING) for model, days in view.days.items()}
+    found = {model: added(days.values()) for model, days in view.days.items()}
     requests, bad, allowed = 0, 0, 0.0
     left: dict[str, float] = {}
     for model in {*found, *held} & view.deployments.keys():
@@ -130,7 +132,7 @@ def _versions(view: View) -> Versions:
 
 
 def _accuracy(view: View) -> Accuracy:
-    day = sum(totals_by_model(view.stores.rollups, view.at - _DAY, view.at).values(), NOTHING)
+    day = added(totals_by_model(view.stores.rollups, view.at - _DAY, view.at).values())
     low, high = wilson_interval(day.labelled - day.wrong, day.labelled) if day.labelled else (None, None)
     limits = view.alert_policy("").accuracy
     debt = _debt(view)
@@ -147,21 +149,20 @@ def _accuracy(view: View) -> Accuracy:
 
 
 def _debt(view: View) -> LabelDebt:
-    """Return the label debt of all models: of days, then to the minute on the days of the oldest and the median."""
-    by_day: Counter[datetime] = Counter()
-    answers: Counter[datetime] = Counter()
+    """Return the label debt of all models: of days, then of the hours and minutes of the oldest and the median."""
+    rollups = view.stores.rollups
+    answers, labelled = Counter[datetime](), Counter[datetime]()
     for days in view.days.values():
         for at, its in days.items():
             answers[at] += its.answers
-            by_day[at] += its.answers - its.labelled
-    rough = LabelDebt.of([(at, answers[at], by_day[at]) for at in sorted(answers)])
-    minutes = []
-    for at in sorted(answers):
-        if at in (rough.oldest_at, rough.median_at):
-            minutes += awaiting_by_minute(view.stores.rollups, at, min(at + _DAY, view.at))
-        else:
-            minutes.append((at, answers[at], by_day[at]))
-    return LabelDebt.of(minutes)
+            labelled[at] += its.labelled
+    waiting = [(at, answers[at], answers[at] - labelled[at]) for at in sorted(answers)]
+    for step, finer in ((_DAY, awaiting_by_hour), (_HOUR, awaiting_by_minute)):
+        rough = LabelDebt.of(waiting)
+        near = {rough.oldest_at, rough.median_at} - {None}
+        detail = [each for at in near if at is not None for each in finer(rollups, at, min(at + step, view.at))]
+        waiting = sorted([each for each in waiting if each[0] not in near] + detail)
+    return LabelDebt.of(waiting)
 
 
 def _no_label(its: Accuracy) -> Hint | None:
