@@ -26,7 +26,7 @@ PARAMETERS = {"postgresql": "postgres", "s3": "s3", "S3": "s3"}
 SOURCES = {
     "dagster": r"^\s*(from|import) (dagster|mlops_dagster\.(components|defs|definitions|rehearsal)|(tests|bench)\.\S*"
     r"(components|rehearsal|tutorial))\b",
-    "server": r"\b(Server|Replicas|dagster_dev|data_plane)\(",
+    "server": r"\b(Server|ForkedServer|Replicas|dagster_dev|data_plane)\(",
     "slow": r"^(from|import) (evidently|great_expectations|mlserver|schemathesis)\b|^pytestmark = .*\bmark\.slow\b",
     "stores": r"\b(PredictionLog|house_at|RolloutStore)\b|\b(Stores|Rollups|ModelRegistry|Spool)\("
     r"|def \w+\(.*\b(log|spool|rollups|registry|stores|home)\b",

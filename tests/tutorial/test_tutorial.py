@@ -13,7 +13,7 @@ from bench.tutorial import CHAMPION, DECISION, PROJECT, REHEARSED, SERVED, Playe
 from mlops_dagster.registry import ModelRegistry
 from mlops_dagster.settings import Settings
 from tests.support.pages import ROOT, commands, follow
-from tests.support.serving.data_plane import Server
+from tests.support.serving.data_plane import ForkedServer, Server
 
 HOW_TO = ROOT / "docs" / "how-to"
 
@@ -39,7 +39,7 @@ def project(played: Played, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
 
 @pytest.fixture
 def server(project: Path) -> Iterator[Server]:
-    server = Server(project / ".mlops" / "rehearsal")
+    server = ForkedServer(project / ".mlops" / "rehearsal")
     yield server
     server.stop()
 
