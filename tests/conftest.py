@@ -1,5 +1,6 @@
 """Real servers for the tests that need one: each is started once, on demand, and stopped at the end."""
 
+import gc
 import itertools
 import os
 import sys
@@ -15,6 +16,7 @@ from hypothesis import settings
 if TYPE_CHECKING:
     from tests.support.mlflow_server import MlflowServer
 
+gc.disable()  # until all test files are imported: there is nothing to collect, and each look at it all takes longer
 pytest_plugins = ["tests.support.needs"]
 collect_ignore = ["support"]  # has no tests, and imports all there is
 
@@ -25,6 +27,11 @@ settings.load_profile("tests")
 _numbers = itertools.count()
 
 os.environ.setdefault("MLOPS_PARTITIONS_START", "2013-03-01")  # of the tests' own projects, which name no first day
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()  # what was imported stays, and need not be looked at again
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)
