@@ -42,11 +42,21 @@ def _no_instance_of_another_test() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session")
+def _of_this_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that the workers of xdist share."""
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "of-this-run"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
 @pytest.fixture(autouse=True)
-def _sound_versions_are_tried_once() -> Iterator[None]:
+def _what_costs_much_is_done_once(_of_this_run: Path) -> Iterator[None]:
+    from tests.support.registry_tables import alembic_runs_once
     from tests.support.trials import each_tried_once
 
-    with each_tried_once():
+    with each_tried_once(_of_this_run), alembic_runs_once():
         yield
 
 
