@@ -199,7 +199,8 @@ class ForkedServer(Server):
     """A data plane whose processes are forked from one that has imported what they need: 0.3 s of CPU."""
 
     def _start(self, environment: Mapping[str, str], descriptors: int | None) -> Forked:
-        return Forked(supervise, environment, str(self.log), descriptors)
+        with self.log.open("ab") as log:
+            return Forked(supervise, descriptors, env=environment, stdout=log.fileno(), share_stderr=True)
 
 
 def children(server: Server, kind: str = "") -> list[int]:

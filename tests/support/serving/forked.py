@@ -1,7 +1,6 @@
 """Data planes whose processes are forked; `tests/serving/test_supervisor.py` has some that start as operators' do."""
 
 import ctypes
-import gc
 import os
 import resource
 import signal
@@ -21,14 +20,9 @@ from mlops_dagster.settings import Settings
 _PR_SET_NAME = 15
 
 
-def supervise(environment: Mapping[str, str], log: str, descriptors: int | None) -> None:
+def supervise(descriptors: int | None = None) -> None:
     """Run a data plane in this process, which was forked for it, and fork its others."""
     assert "mlops_dagster.serving.processes.worker" in sys.modules, "what is not preloaded is imported at each start"
-    gc.freeze()
-    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    os.dup2(output, 1)
-    os.dup2(output, 2)
-    _take(environment)
     if descriptors is not None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
     child.subprocess = SimpleNamespace(**{**vars(subprocess), "Popen": ForkedChild})
@@ -83,12 +77,8 @@ def _become(command: Sequence[str], environment: Mapping[str, str], kept: set[in
             continue
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
-    _take(environment)
+    os.environ.clear()
+    os.environ.update(environment)
     module, sys.argv = command[2], [*command[2:]]
     ctypes.CDLL(None).prctl(_PR_SET_NAME, module.rpartition(".")[2].encode())
     child_main(import_module(module).work)
-
-
-def _take(environment: Mapping[str, str]) -> None:
-    os.environ.clear()
-    os.environ.update(environment)
