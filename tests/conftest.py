@@ -31,6 +31,7 @@ os.environ.setdefault("MLOPS_PARTITIONS_START", "2013-03-01")  # of the tests' o
 
 def pytest_collection_finish() -> None:
     gc.freeze()  # what was imported stays, and need not be looked at again
+    gc.set_threshold(20_000, 20, 50)
     gc.enable()
 
 

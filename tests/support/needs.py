@@ -33,9 +33,10 @@ SOURCES = {
     "process": r"\b(subprocess\.(run|Popen|check_\w+)|TrialProcess|get_context)\(|support\.predictions\.power",
 }
 """Of a whole file: what its text says."""
-ONE_SERVER = ("tests/serving/one_server/", "tests/serving/protocol/")
-"""Folders whose files share a server: one worker has them all."""
+TOGETHER = ("tests/serving/one_server/", "tests/serving/protocol/", "tests/inference/")
+"""Folders whose files share a server, or estimators of every kind: one worker has them all."""
 LONGEST = (
+    "tests/inference/",
     "tests/tutorial/",
     "tests/end_to_end/",
     "tests/serving/one_server/",
@@ -103,11 +104,11 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
         pytest.fail(f"it took {used:.1f} s of CPU: make it cheaper, or mark it slow (CONTRIBUTING.md)", pytrace=False)
 
 
-class FilesOfOneServerTogether(LoadFileScheduling):
+class FilesThatShareTogether(LoadFileScheduling):
     def _split_scope(self, nodeid: str) -> str:
-        return next((folder for folder in ONE_SERVER if nodeid.startswith(folder)), super()._split_scope(nodeid))
+        return next((folder for folder in TOGETHER if nodeid.startswith(folder)), super()._split_scope(nodeid))
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadFileScheduling | None:
-    return FilesOfOneServerTogether(config, log) if config.option.dist == "loadfile" else None
+    return FilesThatShareTogether(config, log) if config.option.dist == "loadfile" else None
