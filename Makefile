@@ -47,6 +47,7 @@ test-fast: install bytecode
 .PHONY: bytecode
 bytecode: install
 	@$(BIN)/python -m compileall -q mlops_dagster tests/support examples bench
+	@$(BIN)/python -m tests.support.rewritten
 
 # Of Debian, what tests need and no wheel has: a page without a font has no width.
 PACKAGES_promtool := prometheus

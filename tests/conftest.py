@@ -1,5 +1,6 @@
 """Real servers for the tests that need one: each is started once, on demand, and stopped at the end."""
 
+import gc
 import itertools
 import os
 import sys
@@ -15,6 +16,7 @@ from hypothesis import settings
 if TYPE_CHECKING:
     from tests.support.mlflow_server import MlflowServer
 
+gc.disable()  # until all test files are imported: there is nothing to collect, and each look at it all takes longer
 pytest_plugins = ["tests.support.needs"]
 collect_ignore = ["support"]  # has no tests, and imports all there is
 
@@ -27,6 +29,12 @@ _numbers = itertools.count()
 os.environ.setdefault("MLOPS_PARTITIONS_START", "2013-03-01")  # of the tests' own projects, which name no first day
 
 
+def pytest_collection_finish() -> None:
+    gc.freeze()  # what was imported stays, and need not be looked at again
+    gc.set_threshold(20_000, 20, 50)
+    gc.enable()
+
+
 @pytest.fixture(autouse=True)
 def _no_instance_of_another_test() -> Iterator[None]:
     """A run that failed in process may leave its instance as the current one, which is gone by the next test."""
@@ -35,11 +43,21 @@ def _no_instance_of_another_test() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session")
+def _of_this_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that the workers of xdist share."""
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "of-this-run"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
 @pytest.fixture(autouse=True)
-def _sound_versions_are_tried_once() -> Iterator[None]:
+def _what_costs_much_is_done_once(_of_this_run: Path) -> Iterator[None]:
+    from tests.support.registry_tables import alembic_runs_once
     from tests.support.trials import each_tried_once
 
-    with each_tried_once():
+    with each_tried_once(_of_this_run), alembic_runs_once():
         yield
 
 

@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,16 +16,16 @@ from mlops_dagster.predictions import audit
 from mlops_dagster.registry import GatePolicy, ModelRegistry
 from mlops_dagster.settings import Settings
 from mlops_dagster.stores import Stores
+from tests.support.forks import Forked
 from tests.support.predictions.workers import START as NOW
-from tests.support.predictions.workers import record
+from tests.support.predictions.workers import record, work
 
 
 @contextmanager
 def predictions_are_served(home: Path) -> Iterator[None]:
     """Two processes, as in production: one answers, one rolls up and ships."""
-    worker = [sys.executable, "-m", "tests.support.predictions.workers"]
-    served, taken = [*worker, "append", str(home), "p", "1"], [*worker, "take", str(home), str(home / "log")]
-    processes = [subprocess.Popen(command, stdout=subprocess.PIPE) for command in (served, taken)]
+    served, taken = ("append", str(home), "p", "1"), ("take", str(home), str(home / "log"))
+    processes = [Forked(work, *arguments, stdout=subprocess.PIPE) for arguments in (served, taken)]
     readers = []
     try:
         for process in processes:
@@ -46,7 +45,7 @@ def predictions_are_served(home: Path) -> Iterator[None]:
 def versions_come_and_go(home: Path, artifact: Path, database_url: str | None = None) -> Iterator[None]:
     begun, enough = threading.Event(), threading.Event()
 
-    def work() -> None:
+    def register() -> None:
         registry = ModelRegistry(settings=Settings(home=home, database_url=database_url))
         number = 0
         while not enough.is_set():
@@ -56,7 +55,7 @@ def versions_come_and_go(home: Path, artifact: Path, database_url: str | None = 
             number += 1
             begun.set()
 
-    worker = threading.Thread(target=work)
+    worker = threading.Thread(target=register)
     worker.start()
     begun.wait()
     try:

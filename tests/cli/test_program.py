@@ -9,17 +9,18 @@ from pathlib import Path
 import pytest
 
 from mlops_dagster.registry import ModelRegistry
+from tests.support.forks import Forked
+from tests.support.program import mlops_in
 
 
 @pytest.fixture
-def complete(program):
-    """What bash is offered at the end of the line."""
+def complete(home: Path):
+    """What bash is offered at the end of the line, with whatever else the program says."""
 
     def complete(line: str) -> list[str]:
-        words = line.split(" ")
-        found = program(_MLOPS_COMPLETE="complete_bash", COMP_WORDS=line, COMP_CWORD=str(len(words) - 1))
-        assert found.stderr == ""
-        return found.stdout.split()
+        asked = {"COMP_WORDS": line, "COMP_CWORD": str(len(line.split(" ")) - 1), "_MLOPS_COMPLETE": "complete_bash"}
+        program = Forked(mlops_in, ".", env=os.environ | asked, stdout=subprocess.PIPE, share_stderr=True)
+        return program.communicate().split()
 
     return complete
 

@@ -1,8 +1,5 @@
 """Catching up: every asset gets every partition, newest first, and none waits for, or runs again with, another's."""
 
-import os
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
@@ -11,6 +8,8 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from click.testing import CliRunner
+from dagster._cli import create_dagster_cli  # no public name
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -276,14 +275,15 @@ def test_what_is_being_made_is_not_asked_for_again(fleet: Fleet, waiting: dg.Dag
     assert fleet.made == {(model, f"2013-03-01-0{hour}:00"): 1 for hour in range(9) for model in BOTH}
 
 
-def test_a_range_by_hand_is_one_run_of_the_assets_as_they_are(tmp_path: Path) -> None:
+def test_a_range_by_hand_is_one_run_of_the_assets_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assets = [dg.AssetKey(["flights_delay", name]) for name in ("prediction_batch", "drift_report")]
-    command = [sys.executable, "-m", "dagster", "asset", "materialize", "-m", "flights.definitions"]
+    command = ["asset", "materialize", "-m", "flights.definitions"]
     command += ["--select", ",".join(key.to_user_string() for key in assets)]
     command += ["--partition-range", "2013-03-01-00:00...2013-03-01-04:00"]
     home = {"MLOPS_HOME": str(tmp_path / "home"), "DAGSTER_HOME": str(tmp_path)}
-    example = Path(__file__).parents[2] / "examples" / "flights"
-    subprocess.run(command, cwd=example, env={**os.environ, **home}, capture_output=True, check=True)
+    monkeypatch.chdir(Path(__file__).parents[2] / "examples" / "flights")
+    asked = CliRunner().invoke(create_dagster_cli(), command, env=home)
+    assert asked.exit_code == 0, asked.output
     with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
         (run,) = instance.get_runs()
         made = [instance.get_materialized_partitions(key) for key in assets]

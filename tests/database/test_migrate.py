@@ -26,6 +26,11 @@ from mlops_dagster.reports.store import TABLES as REPORTS
 from mlops_dagster.rollout.store.rows import TABLES as ROLLOUTS
 
 
+@pytest.fixture(autouse=True)
+def _what_costs_much_is_done_once() -> None:
+    """Here Alembic itself makes each database."""
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def url(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setenv("MLOPS_HOME", str(tmp_path))

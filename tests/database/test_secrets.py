@@ -4,12 +4,12 @@ import itertools
 import logging
 import os
 import re
+import signal
 import stat
 import string
-import subprocess
-import sys
 import traceback
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -22,6 +22,10 @@ from mlops_dagster.predictions import PredictionLog
 from mlops_dagster.registry import ModelRegistry
 from mlops_dagster.settings import Settings
 from mlops_dagster.urls import shown_url, without_secrets
+from tests.support.forks import Forked
+from tests.support.program import mlops_in
+from tests.support.serving.data_plane import eventually
+from tests.support.serving.forked import supervise
 
 SECRET = "Tr0ub4dor.and.3"  # noqa: S105  # nobody's
 ODD = "Tr0ub4dor/and?3#x=1&y"
@@ -138,17 +142,15 @@ def test_no_command_tells_one(command: list[str], tmp_path: Path) -> None:
         "MLOPS_PORT": "0",
     }  # fmt: skip
     (tmp_path / "home").mkdir()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "mlops_dagster.cli", *command],
-        cwd=tmp_path, env=os.environ | environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-    )  # fmt: skip
-    try:
-        said, _ = process.communicate(timeout=8 if command == ["serve"] else 60)
-    except subprocess.TimeoutExpired:  # it serves on while its database is away
-        process.terminate()
-        said, _ = process.communicate(timeout=60)
-    assert re.search("storage|StorageError|cannot be used", said), said
-    nothing_is_told(said)
+    be = supervise if command == ["serve"] else partial(mlops_in, str(tmp_path), *command)
+    said = tmp_path / "said"
+    with said.open("ab") as file:
+        process = Forked(be, env=os.environ | environment, stdout=file.fileno(), share_stderr=True)
+    eventually(lambda: re.search("storage|StorageError|cannot be used", said.read_text()))
+    if command == ["serve"]:  # it serves on while its database is away
+        process.send_signal(signal.SIGTERM)
+    process.wait(60)
+    nothing_is_told(said.read_text())
 
 
 @pytest.mark.parametrize("number", [0, 4, 6, 7])

@@ -28,7 +28,16 @@ from mlops_dagster.rollout import Outcome, Phase, Rollout, RolloutPolicy
 from mlops_dagster.settings import Settings
 from mlops_dagster.stores import Stores
 from tests.support.components.orchestrated import Orchestrator, dagster_dev
-from tests.support.serving.data_plane import CARD, SCHEMA, Server, eventually, make_baseline, make_frame, request
+from tests.support.serving.data_plane import (
+    CARD,
+    SCHEMA,
+    ForkedServer,
+    Server,
+    eventually,
+    make_baseline,
+    make_frame,
+    request,
+)
 
 MODEL = "live"
 RATE = 50
@@ -166,7 +175,7 @@ def test_without_the_fuse_the_sensor_takes_it_out(
     stores: Stores, orchestrator: Orchestrator, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rollout = begin_rollout(stores, "1.1.0")
-    server = Server(stores.settings.home, MLOPS_FUSE="false")
+    server = ForkedServer(stores.settings.home, MLOPS_FUSE="false")
     try:
         to_proof, to_zero = react(stores, server, rollout, capsys)
     finally:
@@ -185,7 +194,7 @@ def test_with_the_fuse_it_is_out_before_anyone_looks(
 ) -> None:
     done = len(rollbacks(orchestrator))
     rollout = begin_rollout(stores, "1.2.0")
-    server = Server(stores.settings.home)
+    server = ForkedServer(stores.settings.home)
     try:
         _, to_zero = react(stores, server, rollout, capsys)
     finally:

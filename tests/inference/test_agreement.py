@@ -27,7 +27,7 @@ from mlops_dagster.stores import Stores
 from tests.support.inference import cases
 from tests.support.inference.cases import NUMBERS, fitted, registrable, rows, threshold_onnx
 from tests.support.servable import tried_before
-from tests.support.serving.data_plane import Server, eventually
+from tests.support.serving.data_plane import ForkedServer, Server, eventually
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 ROWS = 12
@@ -62,7 +62,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         for name, (file, schema) in {**files, "logits": (home / "logits.onnx", NUMBERS)}.items():
             version = stores.registry.register(name, file, "1.0.0", schema=schema)
             stores.registry.transition(version, Stage.PRODUCTION, force=True, reason="a test")
-    server = Server(home, OMP_NUM_THREADS="1")
+    server = ForkedServer(home, OMP_NUM_THREADS="1")
     yield Served(stores, server)
     server.stop()
 

@@ -42,7 +42,7 @@ CAME, NONE, UNKNOWN = Harm.CAME_WITH_LOSS, Harm.NO_LOSS, Harm.INCONCLUSIVE
 def trained(columns: Columns, wrong: npt.NDArray[np.bool_], days: int = 14) -> Baseline:
     """A baseline whose training rows, of so many days in turn, are the evaluation too."""
     frame = pd.DataFrame(columns)
-    frame["event_time"] = [MARCH + timedelta(days=days * number / len(frame)) for number in range(len(frame))]
+    frame["event_time"] = MARCH + pd.to_timedelta(days * np.arange(len(frame)) / len(frame), unit="D")
     features = tuple(
         Feature(name=name, kind="categorical" if frame[name].dtype == object else "numeric") for name in columns
     )

@@ -1,27 +1,25 @@
 import random
 import subprocess
-import sys
 import threading
 import time
 from collections import Counter
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 from deltalake import DeltaTable
 
 from mlops_dagster.predictions import Pair, PairedCounts, Rollups, Spool, audit
+from tests.support.forks import Forked
+from tests.support.predictions.workers import work
 
 START = datetime(2013, 3, 1, tzinfo=UTC)
 DAYS = timedelta(days=10)
-ROOT = Path(__file__).parents[2]
 
 
-def start(*arguments: str, stdin: int | None = None) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "tests.support.predictions.workers", *arguments]
-    return subprocess.Popen(command, cwd=ROOT, stdin=stdin, stdout=subprocess.PIPE, text=True)
+def start(*arguments: str, stdin: int | None = None) -> Forked:
+    return Forked(work, *arguments, stdin=stdin, stdout=subprocess.PIPE)
 
 
-def until_killed(process: subprocess.Popen[str], lines: int, delay: float, heard: list[str]) -> None:
+def until_killed(process: Forked, lines: int, delay: float, heard: list[str]) -> None:
     """Let the process finish some rounds, kill it in the middle of a later one, and keep all it said."""
     assert process.stdout is not None
     with process.stdout:

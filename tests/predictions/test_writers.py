@@ -16,6 +16,7 @@ from mlops_dagster.predictions.log.delta import tables as delta
 from mlops_dagster.predictions.log.delta import upkeep
 from mlops_dagster.predictions.log.maintenance import maintaining
 from tests.predictions.test_kill import start
+from tests.support.forks import Forked
 
 DAY = 24 * 60
 
@@ -110,7 +111,7 @@ def test_they_write_and_tidy_at_once_and_are_killed_meanwhile(tmp_path, address,
     assert "OPTIMIZE" in versions
 
 
-def kill_after(process: subprocess.Popen[str], lines: int, delay: float) -> None:
+def kill_after(process: Forked, lines: int, delay: float) -> None:
     assert process.stdout is not None
     for _ in range(lines):
         assert process.stdout.readline()

@@ -17,6 +17,7 @@ def told(world: World) -> tuple[str, str, str]:
     return event.kind, event.actor, event.reason
 
 
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"], indirect=True)
 def test_a_pause_and_its_end_are_events(world: World) -> None:
     world.register("1.1.0")
     world.reach(1)
@@ -29,6 +30,7 @@ def test_a_pause_and_its_end_are_events(world: World) -> None:
     assert (world.tick(), world.rollout.step) == (Outcome.ADVANCE, 2)
 
 
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"], indirect=True)
 def test_advancing_by_hand_goes_the_whole_way_without_evidence(world: World) -> None:
     world.register("1.1.0")
     world.tick()
@@ -80,6 +82,7 @@ class Disturbed(Rollups):
         return super().events_since(*window)
 
 
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"], indirect=True)
 def test_of_two_people_the_quicker_one_wins(world: World) -> None:
     world.register("1.1.0")
     world.reach(1)
@@ -92,6 +95,7 @@ def test_of_two_people_the_quicker_one_wins(world: World) -> None:
     rollups.close()
 
 
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"], indirect=True)
 def test_abort_takes_the_challenger_out(world: World) -> None:
     version = world.register("1.1.0")
     world.reach(1)

@@ -27,6 +27,7 @@ def told(world: World, alerts: Alerts, *, decided: bool = True) -> Alert | None:
     return next(iter(alerts.list(world.model)), None)
 
 
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"], indirect=True)
 def test_it_opens_on_proof_and_is_over_when_nothing_speaks_for_it(world: World, alerts: Alerts) -> None:
     world.register("1.1.0")
     world.reach(1)

@@ -21,6 +21,7 @@ from mlops_dagster.rollout import Outcome, Phase, RolloutPolicy
 World = Any  # conftest's; test modules cannot import it in importlib mode
 
 
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"], indirect=True)
 def test_a_better_challenger_goes_the_whole_way(world: World) -> None:
     world.register("1.1.0")
     outcomes = [world.tick()]
@@ -76,6 +77,7 @@ def test_one_that_stays_unproven_goes_back_without_a_stain(world: World) -> None
     assert world.tick() is None  # the same version is not tried again
 
 
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"], indirect=True)
 @pytest.mark.parametrize("step", [0, 1, 2])
 def test_a_bad_challenger_is_withdrawn_in_any_phase(world: World, step: int) -> None:
     world.register("1.1.0")
@@ -303,6 +305,7 @@ def test_a_promotion_that_the_gates_refuse_is_given_up_loudly(world: World) -> N
     assert world.tick() is None
 
 
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"], indirect=True)
 def test_a_proven_challenger_waits_for_the_person_who_approves(world: World) -> None:
     world.register("1.1.0")
     world.registry.publish_policies(world.model, {"gates": GatePolicy(approvers=("grace",))})
@@ -361,6 +364,7 @@ def test_a_decision_waiting_to_be_enacted_is_not_recorded_again(world: World) ->
     assert world.controller.assess(world.model).id > first.id  # nobody enacted it
 
 
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"], indirect=True)
 @pytest.mark.parametrize(
     ("serve", "expected"),
     [
@@ -393,6 +397,7 @@ def test_many_controllers_at_once_make_each_step_once(
     assert outcomes[1:] == expected
 
 
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"], indirect=True)
 def test_two_rollouts_of_one_model_cannot_run(world: World) -> None:
     def start(challenger: str) -> None:
         world.rollouts.start(world.model, "1.0.0", challenger, RolloutPolicy(), epoch=1, at=world.clock.now())

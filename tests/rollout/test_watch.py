@@ -55,6 +55,7 @@ def test_labels_of_requests_from_before_the_promotion_still_count(world: World) 
     assert (after.labels.watch, after.watch) == ({}, EventCounts())
 
 
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"], indirect=True)
 @pytest.mark.parametrize("name", ["1.1.0", "1.1.0-rc.1"])
 def test_a_promotion_that_turns_out_bad_is_rolled_back(world: World, name: str) -> None:
     world.register(name)

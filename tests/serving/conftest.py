@@ -11,7 +11,7 @@ from sqlalchemy import make_url
 from mlops_dagster.settings import Settings
 from mlops_dagster.stores import Stores
 from tests.support.proxy import Proxy
-from tests.support.serving.data_plane import SCHEMA, WIDER, Models, Server, make_estimator
+from tests.support.serving.data_plane import SCHEMA, WIDER, ForkedServer, Models, Server, make_estimator
 from tests.support.serving.light import light_artifacts
 
 
@@ -51,7 +51,7 @@ def start_server(models: Models) -> Iterator[Callable[..., Server]]:
     servers: list[Server] = []
 
     def start(*, descriptors: int | None = None, **environment: str) -> Server:
-        servers.append(Server(models.stores.settings.home, descriptors=descriptors, **environment))
+        servers.append(ForkedServer(models.stores.settings.home, descriptors=descriptors, **environment))
         return servers[-1]
 
     yield start

@@ -24,7 +24,7 @@ from mlops_dagster.settings import Settings
 from mlops_dagster.stores import Stores
 from tests.components.test_prediction_batch import EARLIER, SPEC
 from tests.support.predictions.records import MARCH
-from tests.support.serving.data_plane import Models, Server, request
+from tests.support.serving.data_plane import ForkedServer, Models, Server, request
 from tests.support.serving.light import light_artifacts
 
 MODEL, KEY, DELAY = "flights", "key-of-qzx", 82_641_937.25
@@ -46,7 +46,7 @@ def stores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stores:
 
 @pytest.fixture
 def server(stores: Stores) -> Iterator[Server]:
-    server = Server(stores.settings.home, MLOPS_ACCEPT_EVENT_TIME="true")
+    server = ForkedServer(stores.settings.home, MLOPS_ACCEPT_EVENT_TIME="true")
     yield server
     server.client.close()  # the server waits for connections that are kept open
     server.stop()

@@ -16,9 +16,18 @@ from mlops_dagster.registry import Stage
 from mlops_dagster.rollout import Phase, RolloutPolicy
 from mlops_dagster.settings import Settings
 from mlops_dagster.stores import Stores
-from tests.serving.test_supervisor import children
 from tests.support.proxy import Proxy
-from tests.support.serving.data_plane import NOW, WIDER, Models, Server, behind, eventually, logged_ids
+from tests.support.serving.data_plane import (
+    NOW,
+    WIDER,
+    ForkedServer,
+    Models,
+    Server,
+    behind,
+    children,
+    eventually,
+    logged_ids,
+)
 from tests.support.serving.killing import kill_anyone
 from tests.support.serving.light import light_artifacts
 from tests.support.serving.load import load_on
@@ -59,7 +68,7 @@ def test_without_its_database_it_serves_what_was_known_last_and_the_fuse_still_t
 ) -> None:
     stores = on_postgresql.stores
     failing_canary(on_postgresql)
-    server = Server(
+    server = ForkedServer(
         stores.settings.home, MLOPS_DATABASE_URL=behind(proxy, postgresql), MLOPS_WORKERS="2", MLOPS_DRAIN_SECONDS="2"
     )
     try:
@@ -108,7 +117,7 @@ def test_a_database_that_hangs_holds_up_neither_answers_nor_the_fuse(
 ) -> None:
     stores = on_postgresql.stores
     failing_canary(on_postgresql)
-    server = Server(stores.settings.home, MLOPS_DATABASE_URL=behind(proxy, postgresql), MLOPS_DRAIN_SECONDS="0")
+    server = ForkedServer(stores.settings.home, MLOPS_DATABASE_URL=behind(proxy, postgresql), MLOPS_DRAIN_SECONDS="0")
     try:
         server.wait_in_force(stores, MODEL)
         proxy.hang()

@@ -16,7 +16,7 @@ from mlops_dagster.settings import Settings
 from mlops_dagster.stores import Stores
 from mlops_dagster.tasks import Classification
 from tests.serving.test_telemetry import parsed, value
-from tests.support.serving.data_plane import SCHEMA, Models, Server, eventually
+from tests.support.serving.data_plane import SCHEMA, ForkedServer, Models, Server, eventually
 from tests.support.serving.light import light_artifacts
 
 MODEL, OTHER = "judged", "other"
@@ -33,7 +33,7 @@ def models(tmp_path: Path) -> Models:
 
 @pytest.fixture
 def server(models: Models) -> Iterator[Server]:
-    server = Server(models.stores.settings.home, MLOPS_MAX_BODY_BYTES=str(2**25))
+    server = ForkedServer(models.stores.settings.home, MLOPS_MAX_BODY_BYTES=str(2**25))
     for name in (MODEL, OTHER):
         server.wait_in_force(models.stores, name)
     yield server

@@ -27,7 +27,7 @@ from mlops_dagster.serving.processes.supervisor import listening
 from mlops_dagster.settings import Settings
 from mlops_dagster.stores import Stores
 from tests.support.serving.attacks import CHUNKED, GET, POST, ask, closed, many_connections, rest_of, trickle
-from tests.support.serving.data_plane import Models, Server, eventually, request
+from tests.support.serving.data_plane import ForkedServer, Models, Server, children, eventually, request
 from tests.support.serving.light import light_artifacts
 
 MODEL = "besieged"
@@ -50,7 +50,7 @@ def hasty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("hasty")
     models = Models(Stores(Settings(home=folder / "home"), actor="test"), light_artifacts(folder))
     models.champion(MODEL)
-    server = Server(
+    server = ForkedServer(
         models.stores.settings.home,
         MLOPS_HEAD_SECONDS="0.4",
         MLOPS_BODY_SECONDS="1.5",
@@ -333,11 +333,7 @@ def test_whatever_they_do_the_limits_hold_and_nobody_is_interrupted(
 
 
 def _worker(server: Server) -> psutil.Process:
-    (pid,) = [
-        child.pid
-        for child in psutil.Process(server.process.pid).children()
-        if "mlops_dagster.serving.processes.worker" in child.cmdline()
-    ]
+    (pid,) = children(server, "worker")
     return psutil.Process(pid)
 
 

@@ -15,7 +15,7 @@ from mlops_dagster.statistics import wilson_interval
 from mlops_dagster.stores import Stores
 from tests.serving.test_telemetry import parsed, value
 from tests.support.components.at_a_time import DagsterAt
-from tests.support.serving.data_plane import CARD, SCHEMA, Models, Server, eventually, make_baseline
+from tests.support.serving.data_plane import CARD, SCHEMA, ForkedServer, Models, Server, eventually, make_baseline
 from tests.support.serving.light import light_artifacts
 
 MODEL = "judged"
@@ -56,7 +56,7 @@ class Judge:
         self.server = self._serve()
 
     def _serve(self) -> Server:
-        server = Server(self._stores.settings.home, MLOPS_ACCEPT_EVENT_TIME="true")
+        server = ForkedServer(self._stores.settings.home, MLOPS_ACCEPT_EVENT_TIME="true")
         for model in (MODEL, "other"):
             server.wait_in_force(self._stores, model)
         return server

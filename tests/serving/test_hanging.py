@@ -15,7 +15,7 @@ from mlops_dagster.schema import Feature, ModelSchema
 from mlops_dagster.serving.plane.abandonable import MOST_STUCK
 from mlops_dagster.tasks import Classification
 from tests.support.servable import tried_before
-from tests.support.serving.data_plane import CARD, Models, Server
+from tests.support.serving.data_plane import CARD, ForkedServer, Models, Server
 
 NAMES = ("a", "b", "c")
 SCHEMA = ModelSchema(
@@ -34,7 +34,7 @@ def server(models: Models) -> Iterator[Server]:
     with tried_before():
         version = registry.register("slow", neighbours, "1.0.0", schema=SCHEMA, card=CARD)
     registry.transition(version, Stage.PRODUCTION)
-    running = Server(models.stores.settings.home, MLOPS_PREDICT_TIMEOUT="1")
+    running = ForkedServer(models.stores.settings.home, MLOPS_PREDICT_TIMEOUT="1")
     running.wait_in_force(models.stores, "slow")
     yield running
     running.stop(signal.SIGKILL)

@@ -12,9 +12,8 @@ import pytest
 from mlops_dagster.registry import Stage
 from mlops_dagster.settings import Settings
 from mlops_dagster.stores import Stores
-from tests.serving.test_supervisor import children
 from tests.support.proxy import Proxy
-from tests.support.serving.data_plane import Models, Server, behind, eventually, log_rows
+from tests.support.serving.data_plane import ForkedServer, Models, behind, children, eventually, log_rows
 from tests.support.serving.light import light_artifacts
 
 MODEL = "held"
@@ -41,7 +40,9 @@ def test_a_hold_is_in_force_at_once_and_outlives_a_promotion_a_restart_and_the_d
     registry = models.stores.registry
     models.champion(MODEL)
     models.champion("other")
-    server = Server(models.stores.settings.home, MLOPS_DATABASE_URL=behind(proxy, postgresql), MLOPS_DRAIN_SECONDS="1")
+    server = ForkedServer(
+        models.stores.settings.home, MLOPS_DATABASE_URL=behind(proxy, postgresql), MLOPS_DRAIN_SECONDS="1"
+    )
     path = f"/v2/models/{MODEL}"
 
     def status() -> int:

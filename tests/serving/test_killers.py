@@ -10,7 +10,7 @@ from mlops_dagster.registry import Stage
 from mlops_dagster.settings import Settings
 from mlops_dagster.stores import Stores
 from tests.support.broken import crashing
-from tests.support.serving.data_plane import CARD, SCHEMA, Models, Server, eventually, make_baseline
+from tests.support.serving.data_plane import CARD, SCHEMA, ForkedServer, Models, Server, eventually, make_baseline
 from tests.support.serving.light import light_artifacts
 
 MODEL = "flights"
@@ -33,7 +33,7 @@ def run(models: Models) -> Iterator[Run]:
     started: list[Server] = []
 
     def run(**environment: str) -> Server:
-        started.append(Server(models.stores.settings.home, **environment))
+        started.append(ForkedServer(models.stores.settings.home, **environment))
         return started[-1]
 
     yield run

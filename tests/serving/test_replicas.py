@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 from tests.serving.test_telemetry import parsed, value
+from tests.support.serving.data_plane import ForkedServer
 from tests.support.serving.replicas import MODEL, REPLICAS, Replicas, label
 
 
 @pytest.fixture
 def replicas(tmp_path: Path, postgresql: str) -> Iterator[Replicas]:
-    replicas = Replicas(tmp_path, postgresql)
+    replicas = Replicas(tmp_path, postgresql, server=ForkedServer)
     yield replicas
     for server in replicas.servers:
         server.stop(signal.SIGKILL)

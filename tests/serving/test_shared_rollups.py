@@ -19,8 +19,7 @@ from mlops_dagster.predictions.rollups import heartbeats
 from mlops_dagster.predictions.spool.locking import shipping_lock
 from mlops_dagster.settings import Settings
 from mlops_dagster.stores import Stores
-from tests.serving.test_supervisor import children
-from tests.support.serving.data_plane import Models, Server, eventually
+from tests.support.serving.data_plane import ForkedServer, Models, Server, children, eventually
 from tests.support.serving.light import light_artifacts
 from tests.support.serving.load import load_on
 
@@ -44,7 +43,7 @@ def replicas(tmp_path: Path, postgresql: str) -> Iterator[list[Stores]]:
 
 def start(replicas: list[Stores], postgresql: str) -> list[Server]:
     log = str(replicas[0].settings.log_url)
-    return [Server(stores.settings.home, MLOPS_DATABASE_URL=postgresql, MLOPS_LOG_URL=log) for stores in replicas]
+    return [ForkedServer(stores.settings.home, MLOPS_DATABASE_URL=postgresql, MLOPS_LOG_URL=log) for stores in replicas]
 
 
 def test_what_two_machines_count_adds_up(replicas: list[Stores], postgresql: str) -> None:

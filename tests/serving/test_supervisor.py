@@ -4,7 +4,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from pathlib import Path
@@ -20,23 +20,11 @@ from mlops_dagster.rehearsal.home import LOCK, fresh_home
 from mlops_dagster.serving.processes.supervisor import run
 from mlops_dagster.settings import Settings
 from mlops_dagster.stores import Stores
-from tests.support.serving.data_plane import Models, Server, eventually, log_rows, logged_ids
+from tests.support.serving.data_plane import ForkedServer, Models, Server, children, eventually, log_rows, logged_ids
 from tests.support.serving.light import light_artifacts
 from tests.support.serving.load import load_on
 
 MODEL = "many"
-
-
-def children(server: Server, kind: str = "") -> list[int]:
-    """Process ids of the server's children of one kind (worker, housekeeper), in the order of their start."""
-    found = []
-    for line in Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text().split():
-        try:
-            command = " ".join(Path(f"/proc/{line}/cmdline").read_bytes().decode().split("\0"))
-        except FileNotFoundError:  # it has just ended
-            continue
-        found += [int(line)] if "mlops_dagster.serving." in command and f".{kind}" in command else []
-    return found
 
 
 def connections(pid: int) -> int:
@@ -45,12 +33,13 @@ def connections(pid: int) -> int:
 
 
 @pytest.fixture(scope="module")
-def pair(models: Models, start_server: Callable[..., Server]) -> Server:
+def pair(models: Models) -> Iterator[Server]:
     models.champion(MODEL)
     models.canary(MODEL, "1.1.0", 0.4)
-    server = start_server(MLOPS_WORKERS="2", MLOPS_HANG_SECONDS="2", MLOPS_DRAIN_SECONDS="2")
+    server = Server(models.stores.settings.home, MLOPS_WORKERS="2", MLOPS_HANG_SECONDS="2", MLOPS_DRAIN_SECONDS="2")
     server.wait_in_force(models.stores, MODEL)
-    return server
+    yield server
+    server.stop(signal.SIGKILL)
 
 
 def test_both_workers_share_the_connections_and_a_key_stays_in_its_arm(pair: Server) -> None:
@@ -127,13 +116,13 @@ def test_a_worker_that_gives_no_sign_of_life_is_replaced(pair: Server) -> None:
     eventually(lambda: len(children(pair, "worker")) == 2)
 
 
-def test_none_outlives_its_supervisor_and_the_address_is_free_again(
-    pair: Server, models: Models, start_server: Callable[..., Server]
-) -> None:
+def test_none_outlives_its_supervisor_and_the_address_is_free_again(pair: Server, models: Models) -> None:
     family = children(pair)
     assert len(family) == 3
     pair.stop(signal.SIGKILL)
-    heir = start_server(MLOPS_WORKERS="2", MLOPS_DRAIN_SECONDS="2", MLOPS_PORT=str(pair.address["port"]))
+    heir = Server(
+        models.stores.settings.home, MLOPS_WORKERS="2", MLOPS_DRAIN_SECONDS="2", MLOPS_PORT=str(pair.address["port"])
+    )
     assert heir.address["port"] == pair.address["port"]
     eventually(lambda: not any(Path(f"/proc/{pid}").exists() for pid in family))
     heir.wait_in_force(models.stores, MODEL)
@@ -158,7 +147,7 @@ def cpu_seconds(pid: int) -> float:
 def test_the_housekeeper_goes_last_and_ships_what_was_answered_after_the_signal(tmp_path: Path) -> None:
     stores = Stores(Settings(home=tmp_path / "home"), actor="test")
     Models(stores, light_artifacts(tmp_path, turns=1_000_000)).champion("slow")
-    server = Server(stores.settings.home)
+    server = ForkedServer(stores.settings.home)
     (worker,) = children(server, "worker")
     idle = cpu_seconds(worker)
     with ThreadPoolExecutor(1) as pool:

@@ -7,7 +7,7 @@ import pytest
 from mlops_dagster.clock import SystemClock
 from mlops_dagster.serving.telemetry.tracing import parse
 from tests.support.mlflow_server import MlflowServer
-from tests.support.serving.data_plane import Models, Server, request
+from tests.support.serving.data_plane import ForkedServer, Models, request
 
 HOUR = timedelta(hours=1)
 TRACE, CALLER = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
@@ -26,7 +26,7 @@ def test_a_request_is_found_by_the_trace_of_its_caller_its_answer_and_its_record
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", mlflow_server.address)
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "x-mlflow-experiment-id=0")
     models.champion("traced")
-    server = Server(models.stores.settings.home)
+    server = ForkedServer(models.stores.settings.home)
     server.wait_in_force(models.stores, "traced")
     header = {"traceparent": f"00-{TRACE}-{CALLER}-01"}
     path = "/v2/models/traced/infer"

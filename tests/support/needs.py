@@ -26,16 +26,17 @@ PARAMETERS = {"postgresql": "postgres", "s3": "s3", "S3": "s3"}
 SOURCES = {
     "dagster": r"^\s*(from|import) (dagster|mlops_dagster\.(components|defs|definitions|rehearsal)|(tests|bench)\.\S*"
     r"(components|rehearsal|tutorial))\b",
-    "server": r"\b(Server|Replicas|dagster_dev|data_plane)\(",
+    "server": r"\b(Server|ForkedServer|Replicas|dagster_dev|data_plane)\(",
     "slow": r"^(from|import) (evidently|great_expectations|mlserver|schemathesis)\b|^pytestmark = .*\bmark\.slow\b",
     "stores": r"\b(PredictionLog|house_at|RolloutStore)\b|\b(Stores|Rollups|ModelRegistry|Spool)\("
     r"|def \w+\(.*\b(log|spool|rollups|registry|stores|home)\b",
     "process": r"\b(subprocess\.(run|Popen|check_\w+)|TrialProcess|get_context)\(|support\.predictions\.power",
 }
 """Of a whole file: what its text says."""
-ONE_SERVER = ("tests/serving/one_server/", "tests/serving/protocol/")
-"""Folders whose files share a server: one worker has them all."""
+TOGETHER = ("tests/serving/one_server/", "tests/serving/protocol/", "tests/inference/")
+"""Folders whose files share a server, or estimators of every kind: one worker has them all."""
 LONGEST = (
+    "tests/inference/",
     "tests/tutorial/",
     "tests/end_to_end/",
     "tests/serving/one_server/",
@@ -103,11 +104,11 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
         pytest.fail(f"it took {used:.1f} s of CPU: make it cheaper, or mark it slow (CONTRIBUTING.md)", pytrace=False)
 
 
-class FilesOfOneServerTogether(LoadFileScheduling):
+class FilesThatShareTogether(LoadFileScheduling):
     def _split_scope(self, nodeid: str) -> str:
-        return next((folder for folder in ONE_SERVER if nodeid.startswith(folder)), super()._split_scope(nodeid))
+        return next((folder for folder in TOGETHER if nodeid.startswith(folder)), super()._split_scope(nodeid))
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadFileScheduling | None:
-    return FilesOfOneServerTogether(config, log) if config.option.dist == "loadfile" else None
+    return FilesThatShareTogether(config, log) if config.option.dist == "loadfile" else None

@@ -1,4 +1,4 @@
-"""Trials that are made once for all tests of a process."""
+"""Trials that are made once for all tests of a run."""
 
 import hashlib
 from collections.abc import Iterator
@@ -11,12 +11,10 @@ import pytest
 from mlops_dagster.trial import Report, Verdict
 from mlops_dagster.trial.process import TrialProcess
 
-_passed: dict[bytes, Report] = {}
-
 
 @contextmanager
-def each_tried_once() -> Iterator[None]:
-    """Try the same bytes once for all tests of this process, whatever model and home they are registered in."""
+def each_tried_once(passed: Path) -> Iterator[None]:
+    """Try the same bytes once, whatever model and home they are registered in; the folder `passed` has the reports."""
     tried = TrialProcess.run
 
     def run(process: TrialProcess, job: bytes, seconds: float) -> Report:
@@ -24,10 +22,10 @@ def each_tried_once() -> Iterator[None]:
         path = Path(said.pop("path"))
         files = sorted(each for each in [path, *path.rglob("*")] if each.is_file())
         content = b"".join(each.relative_to(path).as_posix().encode() + each.read_bytes() for each in files)
-        key = hashlib.sha256(orjson.dumps({**said, "version": ""}) + content).digest()
-        report = _passed.get(key) or tried(process, job, seconds)
+        key = hashlib.sha256(orjson.dumps({**said, "version": ""}) + content).hexdigest()
+        report = Report.read(passed / key) or tried(process, job, seconds)
         if report.verdict is Verdict.PASSED:
-            _passed[key] = report
+            report.keep(passed / key)
         return report
 
     with pytest.MonkeyPatch.context() as patch:

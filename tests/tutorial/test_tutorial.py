@@ -13,7 +13,7 @@ from bench.tutorial import CHAMPION, DECISION, PROJECT, REHEARSED, SERVED, Playe
 from mlops_dagster.registry import ModelRegistry
 from mlops_dagster.settings import Settings
 from tests.support.pages import ROOT, commands, follow
-from tests.support.serving.data_plane import Server
+from tests.support.serving.data_plane import ForkedServer, Server
 
 HOW_TO = ROOT / "docs" / "how-to"
 
@@ -39,7 +39,7 @@ def project(played: Played, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
 
 @pytest.fixture
 def server(project: Path) -> Iterator[Server]:
-    server = Server(project / ".mlops" / "rehearsal")
+    server = ForkedServer(project / ".mlops" / "rehearsal")
     yield server
     server.stop()
 
@@ -83,13 +83,6 @@ def test_the_champion_is_rolled_back(project: Path, monkeypatch: pytest.MonkeyPa
     assert again.version == first.version
 
 
-def test_the_data_plane_is_asked_and_gets_labels_and_tokens(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    server.wait_ready("income")
-    address = {"localhost:8080": f"127.0.0.1:{server.address['port']}"}
-    assert '"accepted":1' in follow(HOW_TO / "send-labels.md", monkeypatch, address)
-    assert "shop" in follow(HOW_TO / "ask-the-data-plane.md", monkeypatch, address)
-
-
 @pytest.mark.parametrize(
     ("page", "said"),
     [
@@ -103,6 +96,14 @@ def test_the_data_plane_is_asked_and_gets_labels_and_tokens(server: Server, monk
 def test_the_commands_of_a_page_work(page: str, said: str, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run_before = sections()[PROJECT].splitlines()  # the slow ones, by Dagster and by the trainer
     assert said in follow(HOW_TO / page, monkeypatch, leaving_out=run_before)
+
+
+def test_the_data_plane_is_asked_and_gets_labels_and_tokens(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After the pages: its housekeeper resolves the alert that one of them acknowledges."""
+    server.wait_ready("income")
+    address = {"localhost:8080": f"127.0.0.1:{server.address['port']}"}
+    assert '"accepted":1' in follow(HOW_TO / "send-labels.md", monkeypatch, address)
+    assert "shop" in follow(HOW_TO / "ask-the-data-plane.md", monkeypatch, address)
 
 
 def test_every_page_with_commands_is_followed() -> None:

@@ -8,7 +8,7 @@ from sklearn.pipeline import Pipeline
 
 from mlops_dagster.settings import Settings
 from mlops_dagster.stores import Stores
-from tests.support.serving.data_plane import Models, Server
+from tests.support.serving.data_plane import ForkedServer, Models, Server
 
 MAX_BODY_BYTES = 1_000_000
 
@@ -20,6 +20,6 @@ def models(tmp_path_factory: pytest.TempPathFactory, estimators: Mapping[tuple[s
 
 @pytest.fixture(scope="package")
 def server(models: Models) -> Iterator[Server]:
-    server = Server(models.stores.settings.home, MLOPS_MAX_BODY_BYTES=str(MAX_BODY_BYTES))
+    server = ForkedServer(models.stores.settings.home, MLOPS_MAX_BODY_BYTES=str(MAX_BODY_BYTES))
     yield server
     server.stop(signal.SIGKILL)

@@ -1,13 +1,11 @@
 """Alerts that open and end while the processes that deliver them are killed, over connections that break."""
 
-import multiprocessing
 import random
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from mlops_dagster.alerting import Rule, Severity
@@ -19,6 +17,7 @@ from tests.support.channels.github import TOKEN, GitHubServer
 from tests.support.channels.pagerduty import KEY, PagerDutyServer
 from tests.support.channels.receivers import SECRET, Receiver
 from tests.support.channels.stub import on_loopback
+from tests.support.forks import Forked
 
 
 class Storm(random.Random):
@@ -90,13 +89,9 @@ def vendors(folder: Path, seed: int, **variables: str) -> Iterator[Vendors]:
 def alerts_and_kills(stores: Stores, variables: Mapping[str, str], *, alerts: int, kills: int, seed: int) -> int:
     """Open alerts and end some, while deliverers are killed; return how many messages were sent meanwhile."""
     draw = random.Random(seed)  # noqa: S311
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.support.channels.deliver"])  # a new one is there at once
 
-    def start() -> BaseProcess:
-        process = context.Process(target=deliver_for_ever, args=(dict(variables),), daemon=True)
-        process.start()
-        return process
+    def start() -> Forked:
+        return Forked(deliver_for_ever, dict(variables))
 
     deliverers = [start(), start()]
     try:
@@ -109,12 +104,12 @@ def alerts_and_kills(stores: Stores, variables: Mapping[str, str], *, alerts: in
                 time.sleep(draw.random() / 2)
                 victim = draw.randrange(2)
                 deliverers[victim].kill()
-                deliverers[victim].join()
+                deliverers[victim].wait()
                 deliverers[victim] = start()
     finally:
         for each in deliverers:
             each.kill()
-            each.join()
+            each.wait()
     return len(stores.letters.list([State.SENT]))
 
 

@@ -1,20 +1,19 @@
 """Rounds of answering on a disk that loses power in the middle, and what must be there afterwards."""
 
 import os
-import subprocess
-import sys
 import threading
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from subprocess import PIPE
 from typing import IO
 
 from mlops_dagster.predictions import PredictionLog, Rollups, Spool, audit
 from mlops_dagster.predictions.spool.sqlite import Durability
+from tests.support.forks import Forked
 from tests.support.predictions.disks import Disk
+from tests.support.predictions.workers import work
 
-ROOT = Path(__file__).parents[3]
 START = datetime(2013, 3, 1, tzinfo=UTC)
 DAYS = timedelta(days=10)
 
@@ -32,9 +31,8 @@ def answer_until_the_power_fails(disk: Disk, round_: int, durability: Durability
     home = str(disk.path)
     environment = {**os.environ, **disk.environment, "MLOPS_DURABILITY": durability}
 
-    def start(*arguments: str) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "tests.support.predictions.workers", *arguments]
-        return subprocess.Popen(command, cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE)
+    def start(*arguments: str) -> Forked:
+        return Forked(work, *arguments, env=environment, stdout=PIPE)
 
     with start("take", home, f"{home}/log") as taking:
         assert taking.stdout is not None

@@ -1,4 +1,4 @@
-"""What the tests of `kill -9` and of a loss of power start. A line tells of each step, once it is durable.
+"""What the tests of `kill -9` and of a loss of power fork. A line tells of each step, once it is durable.
 
 `append FOLDER PROCESS ROUND PAUSE`, `take FOLDER LOG DATABASE`, `write FOLDER PROCESS ROUND LOG`, `hold LOG`.
 """
@@ -81,9 +81,10 @@ def hold(address: str) -> None:
         sys.stdin.readline()
 
 
-if __name__ == "__main__":
+def work(*arguments: str) -> None:
+    """Be one of the processes."""
     keep_what_is_synced()
-    match sys.argv[1:]:
+    match arguments:
         case ["append", folder, *others]:
             append(Path(folder), *others)
         case ["take", folder, *others]:

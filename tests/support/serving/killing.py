@@ -8,8 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 
 from mlops_dagster.predictions import audit
-from tests.serving.test_supervisor import children
-from tests.support.serving.data_plane import Models, Server, eventually, logged_ids
+from tests.support.serving.data_plane import Models, Server, children, eventually, logged_ids
 from tests.support.serving.load import Load, load_on
 
 VICTIMS = ("worker",) * 4 + ("housekeeper",) * 3 + ("supervisor",)

@@ -22,8 +22,9 @@ DAY = timedelta(days=1)
 class Replicas:
     """Data planes, each with a home of its own, and a client that asks one after the other."""
 
-    def __init__(self, folder: Path, url: str, reached_at: str | None = None) -> None:
+    def __init__(self, folder: Path, url: str, reached_at: str | None = None, server: type[Server] = Server) -> None:
         """They reach the database at `url`, or `reached_at` another one, that of a proxy."""
+        self._server = server
         self._folder, self._url, self._log = folder, url, str(folder / "log")
         self._environment = {"MLOPS_DATABASE_URL": reached_at or url, "MLOPS_LOG_URL": self._log}
         self._names = itertools.count()
@@ -44,7 +45,7 @@ class Replicas:
         return stores
 
     def _start(self, stores: Stores) -> Server:
-        server = Server(stores.settings.home, **self._environment)
+        server = self._server(stores.settings.home, **self._environment)
         server.wait_in_force(stores, MODEL)
         return server
 
