@@ -68,6 +68,7 @@ check: install
 	$(BIN)/lint-imports
 	$(BIN)/python -m checks.language
 	$(BIN)/python -m checks.private_names
+	$(BIN)/python -m checks.task_words
 	$(MAKE) --no-print-directory docs
 
 # The site, in build/docs; its references are generated from the code, and a broken link fails the build.

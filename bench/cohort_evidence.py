@@ -54,7 +54,7 @@ def rollout_of(look: Look, states: "States", run: int) -> Rollout | None:
         epoch=1,
         promoted_at=_time(states.promoted_at[run], world) if watch else None,
         shared=look.of.shared[run] if look.of.shared else None,
-        classes=world.shares,
+        strata=world.shares,
     )
 
 

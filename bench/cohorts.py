@@ -151,7 +151,7 @@ class Look:
             ]
         margin, shares = 0.0 if what == "superior" else self.policy.margin, self.world.shares
         alike = np.ones(len(self.world.classes))
-        if not self.policy.compares_classes(shares):
+        if not self.policy.compares_strata(shares):
             return [self._of_pairs(what, margin, alike)]
         sizes = min(shares.values()) / np.array([shares[name] for name in self.world.classes])
         balanced = self._of_pairs(what, margin * len(shares) * min(shares.values()), sizes)
@@ -189,7 +189,7 @@ class Look:
         seen = by_class / np.maximum(pairs, 1)[:, None]
         expected = np.array([shares.get(name, 0.0) for name in names])
         unseen = ((expected * pairs[:, None] >= 10) & (seen < expected / 3)).any(axis=1)
-        if not self.policy.compares_classes(shares):
+        if not self.policy.compares_strata(shares):
             unseen |= np.where(by_class > 0, seen, 1.0).min(axis=1) <= self.policy.margin
         return np.asarray(unseen & (pairs > 0))
 

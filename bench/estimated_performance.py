@@ -18,8 +18,9 @@ from rich.console import Console
 from rich.table import Table
 from sklearn.linear_model import LogisticRegression
 
-from mlops_dagster.monitoring.concept.estimated import calibrate, estimate
+from mlops_dagster.monitoring.concept.estimated import estimate
 from mlops_dagster.statistics import classification_metrics, ks_two_sample, rate_design_effect
+from mlops_dagster.tasks.classification.estimate import calibrate
 
 Floats = npt.NDArray[np.float64]
 CLASSES = ("ok", "late")
@@ -95,16 +96,15 @@ def main() -> None:
                 answers, its = model.predict(seen), model.predict_proba(seen)[:, list(model.classes_).index("late")]
                 measured = classification_metrics(labels, answers)
                 expected = estimate(calibration, answers.tolist(), its, worth)
-                assert expected.accuracy is not None
-                assert expected.macro_f1 is not None
-                assert expected.accuracy.interval is not None
-                low, high = expected.accuracy.interval
+                right, f1_expected = expected.measures["accuracy"], expected.measures["macro_f1"]
+                assert right.interval is not None
+                low, high = right.interval
                 found[name].append(
                     (
                         measured.accuracy,
-                        expected.accuracy.value,
+                        right.value,
                         measured.macro_f1,
-                        expected.macro_f1.value,
+                        f1_expected.value,
                         float(low <= measured.accuracy <= high),
                         ks_two_sample(scores, its).statistic,
                     )

@@ -7,14 +7,14 @@ import numpy as np
 import numpy.typing as npt
 
 from mlops_dagster.errors import InvalidInputError, ModelFailedError
-from mlops_dagster.inference.asking import Inputs, answers_alike_to_a_matrix, way_to_ask
+from mlops_dagster.inference.bare_matrix import answers_alike_to_a_matrix
 from mlops_dagster.inference.nulls import nulls_of
 from mlops_dagster.inference.rows import Columns, features_frame, features_matrix
 from mlops_dagster.inference.trial import ALONE, trial_columns
 from mlops_dagster.registry import Baseline
 from mlops_dagster.registry.estimators import Estimator
 from mlops_dagster.schema import ModelSchema
-from mlops_dagster.tasks import AnswerReader, Answers
+from mlops_dagster.tasks import AnswerReader, Answers, Inputs
 
 _Numbers: TypeAlias = npt.NDArray[np.float64]
 
@@ -51,7 +51,7 @@ class Scorer:
         self.version = version
         self.schema = schema
         self._nulls = nulls_of(version, schema, estimator)
-        self._ask = way_to_ask(estimator)
+        self._ask = schema.task.way_to_ask(estimator)
         self._takes_matrix = answers_alike_to_a_matrix(self._ask, estimator, schema)
 
     def score(self, columns: Columns) -> Scored:

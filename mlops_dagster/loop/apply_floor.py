@@ -1,4 +1,4 @@
-"""The macro-F1 floor of a champion: the look at it, its alert, and the action that the latest report asks for."""
+"""The floor of a champion's headline measure: the look at it, its alert, and the action that it asks for."""
 
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
@@ -35,18 +35,18 @@ def tell_of_floor(stores: Stores, spec: ModelSpec, look: FloorLook | None) -> No
         stores.alerts.report(
             spec.model,
             Rule.MACRO_F1,
-            Severity.CRITICAL if under_floor(spec.performance, look.macro_f1) else Severity.WARNING,
+            Severity.CRITICAL if under_floor(spec.performance, look.headline) else Severity.WARNING,
             f"{look.champion}: {decision.reason}",
             version=look.champion,
             reading=_reading(spec, look),
             since=day_begins(look.days[0]) if look.days else None,
             done=floor_action(look),
-            evidence=asdict(look.macro_f1),
+            evidence=asdict(look.headline),
         )
 
 
 def _reading(spec: ModelSpec, look: FloorLook) -> Reading | None:
-    found = look.macro_f1
+    found = look.headline
     if found.value is None:
         return None
     low, high = found.interval or (None, None)
@@ -77,8 +77,14 @@ class FloorSignal:
     @classmethod
     def of(cls, look: FloorLook, floor: float) -> "FloorSignal":
         """Return the signal of a look; the numbers are texts, with the limit `floor`."""
-        low, high = look.macro_f1.interval or (None, None)
-        known = {"macro_f1": look.macro_f1.value, "low": low, "high": high, "rows": look.macro_f1.rows, "limit": floor}
+        low, high = look.headline.interval or (None, None)
+        known = {
+            look.headline.measure: look.headline.value,
+            "low": low,
+            "high": high,
+            "rows": look.headline.rows,
+            "limit": floor,
+        }
         numbers = {name: f"{value:.4g}" for name, value in known.items() if value is not None}
         return cls(look.decision.outcome, look.decision.reason, look.champion, look.decision.to, numbers)
 

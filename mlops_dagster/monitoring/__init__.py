@@ -4,7 +4,7 @@ from mlops_dagster.monitoring.baseline.evaluation import with_evaluation
 from mlops_dagster.monitoring.baseline.fit import fit_bins, make_baseline
 from mlops_dagster.monitoring.baseline.provable import provable
 from mlops_dagster.monitoring.concept.collapse import Collapse, CollapseVerdict, collapse
-from mlops_dagster.monitoring.concept.estimated import EstimatedPerformance, calibrate, estimated_performance
+from mlops_dagster.monitoring.concept.estimated import EstimatedPerformance, estimated_performance
 from mlops_dagster.monitoring.concept.measure import concept_drift
 from mlops_dagster.monitoring.concept.outcomes import DayOfAnswers, day_of_answers
 from mlops_dagster.monitoring.concept.report import ConceptReport, ConceptVerdict
@@ -42,7 +42,6 @@ __all__ = [
     "ValidationPolicy",
     "ValidationResult",
     "Verdict",
-    "calibrate",
     "collapse",
     "concept_drift",
     "day_of_answers",

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
 from mlops_dagster.monitoring.concept.outcomes import SlicesOf, slices_of
-from mlops_dagster.tasks import UNKNOWN_CLASSES, Measure, Task
+from mlops_dagster.tasks import UNKNOWN_TASK, Measure, Task
 
 if TYPE_CHECKING:
     import numpy as np
@@ -79,9 +79,9 @@ class PerformanceReport:
 
     rows: int
     versions: tuple[Performance, ...]
-    merit: str = UNKNOWN_CLASSES.merit
+    merit: str = UNKNOWN_TASK.merit
     """The name of 1 - mean loss, the measure that is plotted over time."""
-    headings: Mapping[str, str] = field(default_factory=lambda: UNKNOWN_CLASSES.headings)
+    headings: Mapping[str, str] = field(default_factory=lambda: UNKNOWN_TASK.headings)
     """The measures that the table shows, with their headings."""
 
     def headline(self) -> dict[str, float]:
@@ -155,7 +155,7 @@ class PerformanceCounts:
         reached = frame[frame["version"].fillna("") != ""]
         for (version, role), its in reached.groupby(["version", "role"], sort=False):
             if (version, role) not in self._versions:
-                self._versions[version, role] = _Counts(self._tasks.get(version, UNKNOWN_CLASSES))
+                self._versions[version, role] = _Counts(self._tasks.get(version, UNKNOWN_TASK))
             self._versions[version, role].add(its, parts)
 
     def report(self) -> PerformanceReport:
@@ -164,7 +164,7 @@ class PerformanceCounts:
             counts.performance(version, role, self._slices)
             for (version, role), counts in sorted(self._versions.items())
         ]
-        task = next(iter(self._tasks.values()), UNKNOWN_CLASSES)  # all of one kind
+        task = next(iter(self._tasks.values()), UNKNOWN_TASK)  # all of one kind
         return PerformanceReport(sum(each.requests for each in versions), tuple(versions), task.merit, task.headings)
 
 

@@ -106,7 +106,7 @@ def _wrong_of(champion: PresentChampion, rows: pd.DataFrame) -> tuple[npt.NDArra
     if asked.empty:
         raise ModelFailedError(f"none of them has all of {', '.join(required)}")
     labels = np.array(Scorer(champion.version, schema, champion.load()).score_many(asked).labels, dtype=np.object_)
-    its_wrong: npt.NDArray[np.bool_] = labels != asked["label"].to_numpy()
+    its_wrong = schema.task.wrong(labels, asked["label"].to_numpy())
     return scored, its_wrong.astype(np.int64)
 
 

@@ -24,11 +24,10 @@ from mlops_dagster.registry import (
 from mlops_dagster.registry.cards import OVERALL
 from mlops_dagster.retraining.beside_champion import PresentChampion, beside_champion
 from mlops_dagster.retraining.fitting import fit, saved
-from mlops_dagster.retraining.requirements import check_requirements, unjudged_classes
+from mlops_dagster.retraining.requirements import check_requirements, unjudged_truths
 from mlops_dagster.retraining.trainer import Trainer
 from mlops_dagster.schema import ModelSchema
 from mlops_dagster.statistics import Bins
-from mlops_dagster.tasks import Classification
 
 if TYPE_CHECKING:
     import numpy as np
@@ -51,7 +50,7 @@ class Candidate:
     provenance: Provenance
     baseline: Baseline
     unjudged: tuple[str, ...] = ()
-    """One sentence for each class without evaluated rows, or without earlier rows to fit on."""
+    """One sentence for the truths without evaluated rows, or without earlier rows to fit on."""
     shared_days: str = ""
     """The effect of days with shared causes on a comparison with the champion, in words; empty without a champion."""
 
@@ -80,20 +79,15 @@ def fit_candidate(
 
     `bins` are those of earlier versions with the same schema, so that counts stay comparable; without them, and for
     features that have left them, they are made from `frame`. Raises TrainingDataError if there are too few rows to fit
-    or evaluate, or a class or a second group is missing, InvalidInputError for an estimator that is not accepted,
-    ModelFailedError if its scores are not probabilities. The model file may hold `own_types`, see `Settings`.
+    or evaluate, or a truth of a list or a second group is missing, InvalidInputError for an estimator that is not
+    accepted, ModelFailedError if its answers are unsound. The model file may hold `own_types`, see `Settings`.
     """
     import numpy as np
 
-    from mlops_dagster.monitoring import calibrate, make_baseline, with_evaluation
+    from mlops_dagster.monitoring import make_baseline, with_evaluation
     from mlops_dagster.monitoring.policy import wrong_answers
 
     schema = trainer.SCHEMA
-    if not isinstance(schema.task, Classification):
-        raise InvalidInputError(
-            f"a candidate is fitted for a classification, and the task of SCHEMA is {schema.task.kind!r}; fit such a "
-            "model elsewhere, and register its versions"
-        )
     try:
         frame = conform(frame, schema, LABEL, TIME)
     except InvalidInputError as error:
@@ -116,9 +110,10 @@ def fit_candidate(
         times=frame["event_time"],
         score_times=judged_on["event_time"],
     )
-    wrong = schema.task.wrong(predicted, judged_on["label"].to_numpy())
+    truths = judged_on["label"].to_numpy()
+    wrong = schema.task.wrong(predicted, truths)
     baseline = with_evaluation(baseline, judged_on, wrong, dict(_slices(judged_on, fairness_attributes)))
-    baseline = replace(baseline, calibration=calibrate(predicted, answers.scores, list(judged_on["label"])))
+    baseline = replace(baseline, calibration=schema.task.calibrate(predicted, answers.scores, truths))
     beside = beside_champion(champion, judged_on, wrong, baseline.design_effects.get(wrong_answers(OVERALL)))
     if beside.effect is not None:
         baseline = replace(baseline, design_effects={**baseline.design_effects, PAIRED: beside.effect})
@@ -131,7 +126,7 @@ def fit_candidate(
         fairness=fairness,
         provenance=_provenance(frame, dataset),
         baseline=baseline,
-        unjudged=unjudged_classes(schema, fitted_on, judged_on),
+        unjudged=unjudged_truths(schema, fitted_on, judged_on),
         shared_days=beside.sentence,
     )
 
@@ -149,13 +144,13 @@ def _judge(
 ) -> tuple[tuple[EvaluationSlice, ...], tuple[FairnessAudit, ...]]:
     """Return the slices: all rows ("overall") first, then each group of each attribute; and each attribute's audit.
 
-    With two classes, the rates of the last class are compared: it is the one that matters to people.
+    Rates are those of the truth that matters to people, if the task has one.
     """
     true = judged_on["label"].to_numpy()
     task = schema.task
     parts = [evaluate(name, true[rows], predicted[rows], task) for name, rows in _slices(judged_on, attributes)]
     audits = tuple(
-        audit_fairness(true, predicted, judged_on[attribute], attribute=attribute, positive=task.asked)
+        audit_fairness(true, predicted, judged_on[attribute], attribute=attribute, positive=task.asked, task=task)
         for attribute in attributes
     )
     return (evaluate("overall", true, predicted, task), *parts), audits

@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     from mlops_dagster.schema import ModelSchema
 
 _ROWS = 1000
-_ROWS_OF_A_CLASS = 100
+_ROWS_OF_A_STRATUM = 100
 
 
 def check_estimator(module_name: str, own_types: Sequence[str]) -> Trainer:
     """Return the trainer after calling its `estimator`, if it has one, once; a result of `fit` is checked at its call.
 
-    Raises InvalidInputError if `estimator` returns an unacceptable classifier, UnsafeArtifactError for its types.
+    Raises InvalidInputError if `estimator` returns an unacceptable estimator, UnsafeArtifactError for its types.
     """
     trainer = load_trainer(module_name)
     if not hasattr(trainer, "fit"):
@@ -52,10 +52,10 @@ def dry_run(
 ) -> Generator[str, None, dict[str, float]]:
     """Yield a sentence for each step that went well; the first that does not raises its error, which says what to do.
 
-    In the end the shares of the classes among the labels are returned.
+    In the end the shares of the strata among the labels, such as classes, are returned.
 
     Rows of [start, end) are read as for a training; a candidate is fitted on at most some thousand of those before
-    `evaluate_from`, of every class some, judged on as many of the others, written to a file, read and tried.
+    `evaluate_from`, of every stratum some, judged on as many of the others, written to a file, read and tried.
     """
     from mlops_dagster.monitoring.validation.expectations.document import suite_of
     from mlops_dagster.monitoring.validation.validate import validate
@@ -74,20 +74,22 @@ def dry_run(
         yield _hold_for_hours(frame, schema, validation)
     late = frame[TIME] >= evaluate_from
     check_requirements(schema, frame[~late], frame[late], evaluate_from, fairness_attributes)
-    few = _some_of_each(frame, late)
+    strata = frame[LABEL].map(schema.task.stratum)
+    few = _some_of_each(frame, strata, late)
     with _own_errors(f"the estimator of {module_name}"):
         candidate = fit_candidate(
             trainer, few, dataset="", evaluate_from=evaluate_from, fairness_attributes=(), own_types=own_types
         )
     scores = ", ".join(f"{name} {value:.3f}" for name, value in sorted(candidate.metrics.items()))
     fitted = int((few[TIME] < evaluate_from).sum())
-    yield f"estimator: fitted on {fitted} rows, judged on {len(few) - fitted}, each class alike: {scores}"
+    alike = f", each {schema.task.truth_noun} alike" if schema.task.truths else ""
+    yield f"estimator: fitted on {fitted} rows, judged on {len(few) - fitted}{alike}: {scores}"
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "model"
         file.write_bytes(candidate.artifact)
-        Scorer("of the dry run", schema, estimators.load(file, own_types)).try_out(candidate.baseline)
+        Scorer("of the dry run", schema, estimators.load(file, own_types, schema.task)).try_out(candidate.baseline)
     yield f"artifact: {len(candidate.artifact):,} bytes, which answer rows like its training data"
-    return {str(name): float(share) for name, share in frame[LABEL].value_counts(normalize=True).items()}
+    return {str(name): float(share) for name, share in strata.value_counts(normalize=True).items()}
 
 
 def _hold_for_hours(frame: pd.DataFrame, schema: ModelSchema, validation: ValidationPolicy) -> str:
@@ -123,13 +125,13 @@ def _own_errors(whose: str) -> Iterator[None]:
         raise InvalidInputError(f"{raised}: {error}", told=raised) from error
 
 
-def _some_of_each(frame: pd.DataFrame, late: pd.Series[bool]) -> pd.DataFrame:
-    """Return rows evenly spaced in time, of each class, before and after the evaluation begins."""
+def _some_of_each(frame: pd.DataFrame, strata: pd.Series[str], late: pd.Series[bool]) -> pd.DataFrame:
+    """Return rows evenly spaced in time, of each stratum, before and after the evaluation begins."""
     import numpy as np
 
-    most = max(_ROWS // frame[LABEL].nunique(), _ROWS_OF_A_CLASS)
+    most = max(_ROWS // strata.nunique(), _ROWS_OF_A_STRATUM)
     kept = [
         places[np.linspace(0, len(places) - 1, min(len(places), most)).astype(int)]
-        for places in frame.groupby([frame[LABEL], late], sort=False).indices.values()
+        for places in frame.groupby([strata, late], sort=False).indices.values()
     ]
     return frame.iloc[np.sort(np.concatenate(kept))].reset_index(drop=True)

@@ -16,12 +16,13 @@ from mlops_dagster.registry import estimators
 from mlops_dagster.registry.estimators import Estimator
 from mlops_dagster.retraining.trainer import EstimatorTrainer, FittingTrainer, Trainer
 from mlops_dagster.schema import ModelSchema
+from mlops_dagster.tasks import Task
 
 if TYPE_CHECKING:
     import pandas as pd
 
 AGREES_TO: float = 1e-5
-"""The largest accepted difference between the probabilities of an estimator as fitted and as saved and loaded."""
+"""The largest accepted difference between the scores of an estimator as fitted and as saved and loaded."""
 _COMPARED_ROWS = 1000
 
 
@@ -39,16 +40,16 @@ def fit(trainer: Trainer, frame: pd.DataFrame, own_types: Collection[str]) -> Fi
     Raises InvalidInputError and UnsafeArtifactError for an estimator or a file that is not accepted, if possible before
     the fit, and any error of the estimator's own `fit`.
     """
-    rows, labels = features_frame(trainer.SCHEMA, frame), frame["label"]
+    rows, labels = features_frame(trainer.SCHEMA, frame), trainer.SCHEMA.task.targets(frame["label"])
     if hasattr(trainer, "fit"):
         found = cast("FittingTrainer", trainer).fit(rows, labels)
     else:
         unfitted = cast("EstimatorTrainer", trainer).estimator()
         estimators.check_unfitted(unfitted, type(trainer.SCHEMA.task), own_types)
-        found = estimators.for_classes_by_name(unfitted).fit(rows, labels)
+        found = trainer.SCHEMA.task.prepared(unfitted).fit(rows, labels)
     if isinstance(found, str | os.PathLike):
         content = _read(Path(found))
-        return Fitted(_loaded(content, own_types), content)
+        return Fitted(_loaded(content, trainer.SCHEMA.task, own_types), content)
     trainer.SCHEMA.task.check_estimator(found, fitted=True)
     return Fitted(found, None)
 
@@ -65,7 +66,7 @@ def saved(fitted: Fitted, schema: ModelSchema, rows: pd.DataFrame, own_types: Co
     some = rows[:_COMPARED_ROWS]
     before, after = (
         Scorer(when, schema, each, partial=True).score(some)
-        for when, each in (("as fitted", fitted.estimator), ("as saved", _loaded(content, own_types)))
+        for when, each in (("as fitted", fitted.estimator), ("as saved", _loaded(content, schema.task, own_types)))
     )
     numbers = {"scores": (before.scores, after.scores)} | {
         name: (tensor, after.tensors[name]) for name, tensor in before.tensors.items()
@@ -82,11 +83,11 @@ def saved(fitted: Fitted, schema: ModelSchema, rows: pd.DataFrame, own_types: Co
     return content
 
 
-def _loaded(content: bytes, own_types: Collection[str]) -> Estimator:
+def _loaded(content: bytes, task: Task, own_types: Collection[str]) -> Estimator:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "model")
         file.write_bytes(content)
-        return estimators.load(file, own_types)
+        return estimators.load(file, own_types, task)
 
 
 def _read(file: Path) -> bytes:

@@ -37,8 +37,8 @@ def check_requirements(
         _check_groups(attribute, judged_on)
 
 
-def unjudged_classes(schema: ModelSchema, fitted_on: pd.DataFrame, judged_on: pd.DataFrame) -> tuple[str, ...]:
-    """Return sentences that name the classes of which the evaluation says nothing, or only bad; none if all is well."""
+def unjudged_truths(schema: ModelSchema, fitted_on: pd.DataFrame, judged_on: pd.DataFrame) -> tuple[str, ...]:
+    """Return sentences that name the truths of which the evaluation says nothing, or only bad; none if all is well."""
     fitted, judged = set(fitted_on[LABEL]), set(judged_on[LABEL])
     lacking = {
         "the evaluated rows": [name for name in schema.task.truths if name not in judged],

@@ -16,25 +16,11 @@ from mlops_dagster.documents.readable import fields_of
 from mlops_dagster.errors import InvalidInputError, TrainingDataError
 from mlops_dagster.frames.conform import LABEL, TIME, check_window, conform
 from mlops_dagster.registry import Validation
+from mlops_dagster.registry.estimators import Estimator
 from mlops_dagster.schema import ModelSchema
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
     import pandas as pd
-
-
-class Estimator(Protocol):
-    """The part of scikit-learn's classifier interface that is used."""
-
-    @property
-    def classes_(self) -> npt.NDArray[np.str_]: ...
-
-    def fit(self, X: pd.DataFrame, y: pd.Series[str]) -> Estimator:  # noqa: N803  # scikit-learn's own name
-        ...
-
-    def predict_proba(self, X: pd.DataFrame) -> npt.NDArray[np.float64]:  # noqa: N803
-        ...
 
 
 class Trainer(Protocol):
@@ -48,8 +34,8 @@ class Trainer(Protocol):
     def training_set(self, start: datetime, end: datetime) -> pd.DataFrame:
         """Return the labelled rows of [start, end) whose label was known by `end`.
 
-        Columns: the features of the schema; `label`, one of its classes; `event_time`, with a time zone. Numbers may
-        be of any type of pandas, Arrow or Decimal; classes and categories texts, whole numbers or booleans.
+        Columns: the features of the schema; `label`, one of its truths; `event_time`, with a time zone. Numbers may
+        be of any type of pandas, Arrow or Decimal; labels and categories texts, whole numbers or booleans.
         """
         ...
 
@@ -58,7 +44,7 @@ class EstimatorTrainer(Trainer, Protocol):
     """A trainer whose estimator the platform fits; `examples/flights/flights/trainer.py` is one."""
 
     def estimator(self) -> Estimator:
-        """Return a new, unfitted classifier that accepts the schema's columns: see docs/reference/estimators.md."""
+        """Return a new, unfitted estimator that accepts the schema's columns: see docs/reference/estimators.md."""
         ...
 
 
@@ -66,7 +52,7 @@ class FittingTrainer(Trainer, Protocol):
     """A trainer that fits by itself, and so may use any library that writes ONNX."""
 
     def fit(self, features: pd.DataFrame, labels: pd.Series[str]) -> Estimator | str | os.PathLike[str]:
-        """Return a classifier fitted on these rows, or the path of a skops or ONNX file with it.
+        """Return an estimator fitted on these rows, or the path of a skops or ONNX file with it.
 
         It is called once for the evaluation on later rows, then once more with all rows.
         """

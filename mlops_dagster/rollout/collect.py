@@ -18,7 +18,7 @@ from mlops_dagster.predictions import (
 )
 from mlops_dagster.rollout.claims.cohorts import complete_until
 from mlops_dagster.rollout.entities import Rollout
-from mlops_dagster.rollout.evidence import RECENT, ByClass, EventsSince, Evidence, Labels, LabelsSince, StepCounts
+from mlops_dagster.rollout.evidence import RECENT, ByStratum, EventsSince, Evidence, Labels, LabelsSince, StepCounts
 
 _MINUTE = timedelta(minutes=1)
 
@@ -118,7 +118,7 @@ def _both_scored(rollups: Rollups, rollout: Rollout, starts: Sequence[datetime],
     return [before + after.swapped for before, after in zip(trial, watch, strict=True)]
 
 
-def _outcomes(rollups: Rollups, rollout: Rollout, starts: Sequence[datetime], until: datetime) -> list[ByClass]:
+def _outcomes(rollups: Rollups, rollout: Rollout, starts: Sequence[datetime], until: datetime) -> list[ByStratum]:
     trial = _trial(rollout).outcomes(rollups, starts, until)
     if rollout.promoted_at is None:
         return trial
@@ -126,12 +126,12 @@ def _outcomes(rollups: Rollups, rollout: Rollout, starts: Sequence[datetime], un
     return [_added(before, after) for before, after in zip(trial, watch, strict=True)]
 
 
-def _watched(rollups: Rollups, rollout: Rollout, starts: Sequence[datetime], until: datetime) -> list[ByClass]:
+def _watched(rollups: Rollups, rollout: Rollout, starts: Sequence[datetime], until: datetime) -> list[ByStratum]:
     found = _watch(rollout).outcomes(rollups, starts, until)
     return [{label: counts.swapped for label, counts in by_class.items()} for by_class in found]
 
 
-def _added(one: ByClass, other: ByClass) -> ByClass:
+def _added(one: ByStratum, other: ByStratum) -> ByStratum:
     nothing = PairedCounts()
     return {label: one.get(label, nothing) + other.get(label, nothing) for label in sorted({*one, *other})}
 

@@ -15,7 +15,7 @@ from mlops_dagster.registry import Deployment, ModelRegistry, ModelVersion, Stag
 from mlops_dagster.rollout.actions.approval import waits_for_approval
 from mlops_dagster.rollout.actions.next_challenger import next_challenger
 from mlops_dagster.rollout.actions.taking_out import take_out
-from mlops_dagster.rollout.claims.rare_classes import class_shares
+from mlops_dagster.rollout.claims.rare_strata import strata_of
 from mlops_dagster.rollout.claims.shared_causes import shared_causes
 from mlops_dagster.rollout.collect import collect
 from mlops_dagster.rollout.decide import decide
@@ -169,8 +169,8 @@ class Controller:
                 epoch=deployment.epoch,
                 at=now,
                 shared=shared_causes(challenger, self._registry.list(model)),
-                classes=class_shares(challenger),
-                merit=challenger.task.merit,
+                strata=strata_of(challenger),
+                task=challenger.task,
             )
         except (EpochConflictError, AlreadyRunningError):
             return self._rollouts.active(model)

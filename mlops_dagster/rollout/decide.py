@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from mlops_dagster.errors import InvalidInputError
-from mlops_dagster.rollout.claims.rare_classes import blind_to_a_class, unseen_class
+from mlops_dagster.rollout.claims.rare_strata import blind_to_a_stratum, unseen_stratum
 from mlops_dagster.rollout.entities import Decision, Outcome, Phase, Rollout, TestResult
 from mlops_dagster.rollout.evaluation import Tests, evaluate
 from mlops_dagster.rollout.evidence import RECENT, Evidence, total
@@ -66,7 +66,7 @@ def _judge(
     if rollout.phase is Phase.WATCH:
         return _judge_watch(policy, rollout, evidence, now)
 
-    if refusal := blind_to_a_class(policy, rollout):
+    if refusal := blind_to_a_stratum(policy, rollout):
         return Outcome.GIVE_UP, refusal
     inconclusive = [] if tests.inconclusive is None else [tests.inconclusive]
     lacking = [*_lacking(policy, rollout, evidence, now), *inconclusive, *_leaning(tests)]
@@ -139,7 +139,7 @@ def _lacking(policy: RolloutPolicy, rollout: Rollout, evidence: Evidence, now: d
     ]
     if _at_last_step(policy, rollout):
         lacking += _until((rollout.canary_at or rollout.step_at) + policy.min_watch, now, "least watch")
-        lacking += filter(None, [unseen_class(policy, rollout, evidence)])
+        lacking += filter(None, [unseen_stratum(policy, rollout, evidence)])
     return lacking
 
 

@@ -13,6 +13,7 @@ from mlops_dagster.registry.entities.semantic_version import final_of
 from mlops_dagster.rollout.evidence import Evidence
 from mlops_dagster.rollout.policy import RolloutPolicy
 from mlops_dagster.statistics import DesignEffect
+from mlops_dagster.tasks import UNKNOWN_TASK
 
 # An e-value may be infinite, for which JSON has no number.
 _JSON = ConfigDict(ser_json_inf_nan="strings")
@@ -71,10 +72,15 @@ class Rollout:
     promoted_at: datetime | None = None
     shared: DesignEffect | None = None
     """The number of rows of a day that count as one in the comparison, as the challenger's evaluation shows it."""
-    classes: Mapping[str, float] = field(default_factory=dict)
-    """The shares of the classes among the labels that the challenger was trained on; 0 where they are not known."""
-    merit: str = "accuracy"
+    strata: Mapping[str, float] = field(default_factory=dict)
+    """The shares of the task's strata, such as classes, among the labels that the challenger was trained on.
+
+    0 where they are not known.
+    """
+    merit: str = UNKNOWN_TASK.merit
     """The name of 1 - mean loss of the model's task, which labels compare."""
+    truth_noun: str = UNKNOWN_TASK.truth_noun
+    """The noun for a stratum in reasons."""
     paused_at: datetime | None = None
     """The beginning of the present pause."""
     paused_for: timedelta = timedelta()

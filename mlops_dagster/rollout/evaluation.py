@@ -27,14 +27,14 @@ compare); if neither holds, both e-values are valid, and so is their average.
 
 The counts are independent: the first bad event of a routing key, or else of the request; of labels one row for each key
 or input (`predictions/units.py`), from times whose labels are complete (`claims/cohorts.py`), divided by the number of
-rows that share a day's causes (`claims/accuracy.py`). If any of these is not known, the test is inconclusive and proves
+rows that share a day's causes (`claims/labels.py`). If any of these is not known, the test is inconclusive and proves
 nothing.
 """
 
 from dataclasses import dataclass
 
-from mlops_dagster.rollout.claims.accuracy import AccuracyTests
 from mlops_dagster.rollout.claims.events import EventTests
+from mlops_dagster.rollout.claims.labels import LabelTests
 from mlops_dagster.rollout.entities import Rollout, TestResult
 from mlops_dagster.rollout.evidence import Evidence
 from mlops_dagster.rollout.look import Look
@@ -78,20 +78,20 @@ def evaluate(policy: RolloutPolicy, rollout: Rollout, evidence: Evidence, *, for
     time of the tests.
     """
     look = Look(policy, rollout, evidence, forecast)
-    events, accuracy = EventTests(look), AccuracyTests(look)
+    events, labels = EventTests(look), LabelTests(look)
     worse = (
         events.errors_worse(),
         events.slow_worse(),
-        accuracy.worse(),
+        labels.worse(),
         events.over_error_limit(),
-        *([accuracy.worse_in_watch()] if policy.uses_pairs else []),
+        *([labels.worse_in_watch()] if policy.uses_pairs else []),
     )
     not_worse = (
         events.not_worse("error", policy.max_ratio.error, policy.max_error_rate, evidence.challenger),
         events.not_worse("slow", policy.max_ratio.slow, policy.max_slow_rate, evidence.canary + evidence.watch),
-        accuracy.not_worse(),
+        labels.not_worse(),
     )
     parts = {test.name: test.e_value for test in worse}
     claim = "the challenger is worse than it may be: the average of all `worse` and `over_limit` tests"
     rollback = look.result("rollback.worse", claim, parts, combine(list(parts.values())))
-    return Tests(rollback, worse, not_worse, accuracy.superior(), events.champion_over_limit())
+    return Tests(rollback, worse, not_worse, labels.superior(), events.champion_over_limit())

@@ -15,8 +15,8 @@ NO_EVENTS: Final = EventCounts()
 NO_PAIRS: Final = PairedCounts()
 NONE_SCORED: Final = BothScored()
 
-ByClass = Mapping[str, PairedCounts]
-"""Wins, losses and ties of the challenger by true class."""
+ByStratum = Mapping[str, PairedCounts]
+"""Wins, losses and ties of the challenger by stratum of the truth, such as its class."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class LabelsSince:
     """Outcomes of predictions from a minute of the rollout on, as far as their labels are complete."""
 
     minute: int
-    outcomes: ByClass
+    outcomes: ByStratum
     steps: tuple[StepCounts, ...] = ()
 
 
@@ -81,7 +81,7 @@ class Labels:
     """The number of labelled rows that both predicted, including rows that speak for no unit."""
     step: int = 0
     """The number of these predicted since the present step began: a minimum for each step, returning users included."""
-    watch: ByClass | None = None
+    watch: ByStratum | None = None
     """The outcomes since the promotion: of the new champion against the old one."""
     days: tuple[PairedCounts, ...] = ()
     """The outcomes of each day (UTC), in order."""
@@ -159,6 +159,6 @@ def _at(steps: tuple[StepCounts, ...], weight: float) -> EventCounts:
     return next((step.canary for step in steps if math.isclose(step.weight, weight)), NO_EVENTS)
 
 
-def total(outcomes: ByClass) -> PairedCounts:
-    """Return the wins, losses and ties of all classes together."""
+def total(outcomes: ByStratum) -> PairedCounts:
+    """Return the wins, losses and ties of all strata together."""
     return sum(outcomes.values(), NO_PAIRS)

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from mlops_dagster.documents.strict import StrictModel
 
 _RARE = 5
-"""A class with a share below this many margins could lose a fifth of its accuracy unnoticed."""
+"""A stratum with a share below this many margins could lose a fifth of its right answers unnoticed."""
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 Hours = Annotated[float, Field(ge=0, le=366 * 24)]
@@ -161,7 +161,7 @@ class RolloutPolicy(StrictModel):
 
     @property
     def uses_pairs(self) -> bool:
-        """True if accuracy is compared on pairs, False if between the two arms."""
+        """True if losses are compared on pairs, False if between the two arms."""
         return self.paired and not self.answer_influences_label
 
     @property
@@ -171,12 +171,12 @@ class RolloutPolicy(StrictModel):
 
     @property
     def rare_share(self) -> float:
-        """The share of the labels below which a class is rarer than the margin allows."""
+        """The share of the labels below which a stratum is rarer than the margin allows."""
         return _RARE * self.margin
 
-    def compares_classes(self, classes: Mapping[str, float]) -> bool:
-        """Return whether the loss is balanced, given the shares of the classes among the labels."""
-        shares = [share for share in classes.values() if share > 0]
+    def compares_strata(self, strata: Mapping[str, float]) -> bool:
+        """Return whether the loss is balanced, given the shares of the strata among the labels."""
+        shares = [share for share in strata.values() if share > 0]
         rare = bool(shares) and min(shares) < self.rare_share
         return self.loss == "balanced" or (self.loss == "auto" and rare)
 

@@ -18,11 +18,10 @@ from mlops_dagster.rollout.policy import RolloutPolicy
 from mlops_dagster.rollout.prospects.proposal import changes, check_can_promote, propose_policy
 from mlops_dagster.rollout.prospects.prospects import Traffic
 from mlops_dagster.scaffold.table import Table
+from mlops_dagster.tasks import FirstLimits
 
 _TEMPLATES: Final = Path(__file__).parent / "templates"
 _MODULE: Final = re.compile(r"[a-z][a-z0-9_]*")
-_OVER_COMMONEST: Final = 0.05
-"""The first gate lies this share of the way from the commonest class's share to 1."""
 _WINDOW_DAYS: Final = (4, 60)
 _EVALUATED: Final = 0.25
 _HALF: Final = 0.5
@@ -98,16 +97,9 @@ class Project:
         return None
 
     @property
-    def min_micro_f1(self) -> float:
-        """The first gate: the share of the commonest class, plus a small part of the rest."""
-        commonest = self.table.commonest_share
-        return round(commonest + _OVER_COMMONEST * (1 - commonest), 4)
-
-    @property
-    def macro_f1_of_commonest(self) -> float:
-        """The macro-F1 of always predicting the commonest class: the F1 of that class over the number of classes."""
-        commonest = self.table.commonest_share
-        return 2 * commonest / (1 + commonest) / len(self.table.schema.task.truths)
+    def limits(self) -> FirstLimits:
+        """The first gates, and the headline measure of a version that always predicts the commonest label."""
+        return self.table.schema.task.first_limits(self.table.shares)
 
     @property
     def window_days(self) -> int:

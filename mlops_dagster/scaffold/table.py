@@ -18,14 +18,13 @@ from mlops_dagster.frames import columns
 from mlops_dagster.names import check_feature_name
 from mlops_dagster.schema import Feature, ModelSchema
 from mlops_dagster.statistics import design_effect
-from mlops_dagster.tasks import Classification
+from mlops_dagster.tasks import DEFAULT_KIND, task_of_kind
 
 if TYPE_CHECKING:
     import pandas as pd
 
 KNOWN_AT: Final = "known_at"
 _OF_A_REHEARSAL: Final = ("prediction_id", "key", KNOWN_AT)
-_NO_AND_YES: Final = (["0", "1"], ["False", "True"])
 _MOST_CATEGORIES: Final = 1000
 _MOST_STEPS: Final = 10
 _DATE: Final = re.compile(r"\d{4}-\d\d?-\d\d?([T ]|$)")
@@ -48,7 +47,7 @@ class Table:
 
     schema: ModelSchema
     shares: Mapping[str, float]
-    """Of each class among the labels."""
+    """Of each label, the commonest first."""
     rows: int
     first_day: date
     days: float
@@ -67,7 +66,7 @@ class Table:
 
     @property
     def commonest_share(self) -> float:
-        """The share of the commonest class among the labels."""
+        """The share of the commonest label."""
         return max(self.shares.values())
 
     @property
@@ -78,7 +77,7 @@ class Table:
 EXAMPLE: Final = Table(
     schema=ModelSchema(
         features=(Feature(name="amount", kind="numeric"), Feature(name="country", kind="categorical")),
-        task=Classification(classes=("fine", "fraud")),
+        task=task_of_kind(DEFAULT_KIND).of_labels({"fine": 0.9, "fraud": 0.1}),
     ),
     shares={"fine": 0.9, "fraud": 0.1},
     rows=300_000,
@@ -118,6 +117,7 @@ def describe(frame: pd.DataFrame, *, event_time: str, label: str) -> Table:
     if labels.empty:
         raise InvalidInputError(f"no row of the table has a {label!r}; name the right column with --label")
     shares = labels.groupby(columns.texts(labels)).size().sort_values(ascending=False, kind="stable") / len(labels)
+    by_label = {str(name): float(share) for name, share in shares.items()}
     features, left_out = _features(frame.drop(columns=[event_time, label]).iloc[times.argsort()])
     if not features:
         raise InvalidInputError(f"no column of the table is a feature: {_reasons(left_out)}")
@@ -129,8 +129,8 @@ def describe(frame: pd.DataFrame, *, event_time: str, label: str) -> Table:
     due = times <= times[labels.index].max()  # the others may still get theirs
     span = times.max() - times.min()
     return Table(
-        schema=_schema(features, _classes(shares)),
-        shares={str(name): float(share) for name, share in shares.items()},
+        schema=_schema(features, by_label),
+        shares=by_label,
         rows=len(frame),
         first_day=times.min().date(),
         days=max(span.total_seconds() / 86_400, 1.0),
@@ -143,17 +143,11 @@ def describe(frame: pd.DataFrame, *, event_time: str, label: str) -> Table:
     )
 
 
-def _schema(features: Sequence[Feature], classes: Sequence[str]) -> ModelSchema:
+def _schema(features: Sequence[Feature], shares: Mapping[str, float]) -> ModelSchema:
     try:
-        return ModelSchema(features=tuple(features), task=Classification(classes=tuple(classes)))
+        return ModelSchema(features=tuple(features), task=task_of_kind(DEFAULT_KIND).of_labels(shares))
     except ValidationError as error:
         raise InvalidInputError(f"no model can be made of the table: {fields_of(error)}") from error
-
-
-def _classes(shares: pd.Series[float]) -> list[str]:
-    """Return the classes in the order of their names; of two, the positive one is last: 1, True, or else the rarer."""
-    in_order = sorted(shares.index)
-    return list(shares.index) if len(shares) == 2 and in_order not in _NO_AND_YES else in_order
 
 
 def _features(frame: pd.DataFrame) -> tuple[list[Feature], dict[str, str]]:

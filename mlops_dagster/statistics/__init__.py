@@ -44,12 +44,12 @@ from mlops_dagster.statistics.metrics.classification import (
     classification_metrics,
     confusion_counts,
     metrics_from_confusion,
-    wilson_interval,
 )
 from mlops_dagster.statistics.metrics.difference_interval import difference_interval
 from mlops_dagster.statistics.metrics.expected_performance import Expected, ExpectedPerformance, expected_performance
 from mlops_dagster.statistics.metrics.macro_f1 import macro_f1_interval, macro_f1_under
 from mlops_dagster.statistics.metrics.rate_decomposition import Estimate, GroupSample, RateParts, gained, rate_parts
+from mlops_dagster.statistics.metrics.wilson import wilson_interval
 
 __all__ = [
     "HORIZON",

@@ -1,14 +1,19 @@
 """The answers of a version to a batch of rows, as arrays, and the outputs that they have in the protocol."""
 
-from collections.abc import Mapping, Sequence
-from typing import Literal, NamedTuple, Protocol, Self, TypeAlias, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, Self, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 Numbers: TypeAlias = npt.NDArray[np.float64]
 Mask: TypeAlias = npt.NDArray[np.bool_]
 Rows: TypeAlias = "slice | Mask"
+Inputs: TypeAlias = "pd.DataFrame | npt.NDArray[np.float64]"
+"""Rows as an estimator gets them: a frame by name, or a bare matrix if the version was found to answer that alike."""
 
 
 class Output(NamedTuple):
@@ -31,6 +36,10 @@ class RawOutputs(NamedTuple):
     """The labels of a classifier; None if they are the most probable classes, and for other kinds."""
     values: Numbers
     """The probabilities by class (rows, classes) of a classifier; else the predicted values."""
+
+
+Ask: TypeAlias = Callable[[Inputs], RawOutputs]
+"""A function from rows to the raw outputs of one estimator."""
 
 
 class Answers(Protocol):

@@ -6,9 +6,13 @@ from typing import Final
 from mlops_dagster.tasks.classification import Classification
 from mlops_dagster.tasks.task import Task
 
-DEFAULT: Final = "classification"
+DEFAULT_KIND: Final = "classification"
+"""The kind of a task that does not name it."""
 
-TASKS: dict[str, type[Task]] = {DEFAULT: Classification}
+UNKNOWN_TASK: Final[Task] = Classification.model_construct(classes=())
+"""The task of a version that was registered without a schema: a classification, in which every label is a class."""
+
+TASKS: dict[str, type[Task]] = {DEFAULT_KIND: Classification}
 """Every kind of task by its name."""
 
 
@@ -37,7 +41,7 @@ def task_of_schema(content: object, context: object = None) -> Task:
         return content
     if not isinstance(content, Mapping):
         raise ValueError(f"a task is given by its kind and its fields, got {content!r}")
-    kind = content.get("kind", DEFAULT)
+    kind = content.get("kind", DEFAULT_KIND)
     if not isinstance(kind, str):
         raise ValueError(f"the kind of a task is a text, got {kind!r}")
     return task_of_kind(kind).model_validate(content, context=context)

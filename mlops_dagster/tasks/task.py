@@ -3,15 +3,24 @@
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from mlops_dagster.documents.strict import StrictModel
+from mlops_dagster.errors import InvalidInputError
 from mlops_dagster.frames.values import text_of
 from mlops_dagster.statistics import Bins
-from mlops_dagster.tasks.answers import AnswerReader, Mask, Numbers, Output
+from mlops_dagster.tasks.answers import AnswerReader, Ask, Mask, Numbers, Output, RawOutputs
+from mlops_dagster.tasks.calibration import Calibration, Places
+from mlops_dagster.tasks.group_rates import GroupRates
+from mlops_dagster.tasks.onnx import OnnxModel
+from mlops_dagster.tasks.outlook import Outlook
+from mlops_dagster.tasks.quality_limits import FirstLimits, Least, QualityLimits
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Column: TypeAlias = "npt.NDArray[Any] | Sequence[Any]"
 """One text a row."""
@@ -19,6 +28,9 @@ Column: TypeAlias = "npt.NDArray[Any] | Sequence[Any]"
 Sums: TypeAlias = Mapping[tuple[str, ...], float]
 """Sufficient statistics of labelled answers: sums by key, which add up over hours, replicas and pieces of a table."""
 
+
+ACCURACY: Final = "accuracy"
+"""The measure that every evaluation has: the share of its answers that are not wrong."""
 
 WRONG_FROM: Final = 0.5
 """The loss from which an answer is called wrong; that of a class is 0 or 1."""
@@ -44,12 +56,16 @@ class Task(StrictModel, ABC):
 
     merit: ClassVar[str]
     """The name of 1 - mean loss, "accuracy" of a classifier; tests are worded with it."""
+    truth_noun: ClassVar[str] = "truth"
+    """The noun for a truth, "class" of a classifier; lists, tables and reasons name truths with it."""
     headline: ClassVar[str]
     """The measure that is held to the limits of a PerformancePolicy."""
     required: ClassVar[tuple[str, ...]]
     """The measures without which a model card is not complete."""
     headings: ClassVar[Mapping[str, str]]
     """The measures that tables show, in order, with their headings; `headline` is among them."""
+    gap_headings: ClassVar[Mapping[str, str]] = {}
+    """The gaps of `group_rates`, with what they are gaps in."""
 
     @property
     @abstractmethod
@@ -60,6 +76,25 @@ class Task(StrictModel, ABC):
     @abstractmethod
     def check_estimator(cls, estimator: object, *, fitted: bool) -> None:
         """Raise InvalidInputError for an estimator that cannot answer this kind of task, `fitted` or to be fitted."""
+
+    @classmethod
+    def prepared(cls, estimator: Any) -> Any:
+        """Return an unfitted estimator that can be fitted on truths as texts: `estimator`, or a wrapper around it."""
+        return estimator
+
+    def way_to_ask(self, estimator: Any) -> Ask:
+        """Return a function from rows to the raw outputs of the estimator: by default, the values that it predicts."""
+        return lambda inputs: RawOutputs(None, np.asarray(estimator.predict(inputs), dtype=np.float64))
+
+    def targets(self, labels: "pd.Series[str]") -> "pd.Series[Any]":
+        """Return the values that an estimator is fitted on, given the labels: by default these."""
+        return labels
+
+    def of_onnx(self, model: OnnxModel) -> Any:  # noqa: ARG002  # for tasks that read none
+        """Return the model of an ONNX file as an estimator of this task; raises InvalidInputError for its outputs."""
+        raise InvalidInputError(
+            f"models in ONNX files are not taken for the task {self.kind!r}; register the estimator, or its skops file"
+        )
 
     @abstractmethod
     def reader(self, estimator: object, *, partial: bool) -> AnswerReader[Any]:
@@ -136,6 +171,54 @@ class Task(StrictModel, ABC):
     def by_truth(self, sums: Sums) -> dict[str, dict[str, int]]:  # noqa: ARG002  # for tasks without such counts
         """Return the count of each prediction by truth, a table for people; empty if predictions are not counted."""
         return {}
+
+    def group_rates(self, cells: "pd.DataFrame", asked: str | None) -> Sequence[GroupRates]:  # noqa: ARG002
+        """Return the rates by which groups are compared in a fairness audit, other than the merit; by default none.
+
+        `cells` has the columns true, predicted, group and rows: the number of rows of each combination. `asked` is the
+        truth that the rates are about, see `asked`.
+        """
+        return ()
+
+    @classmethod
+    def of_labels(cls, shares: Mapping[str, float]) -> "Task":  # noqa: ARG003  # as above
+        """Return the task of labels with these shares, the commonest first, for a new project.
+
+        Raises ValueError for labels that are of another kind of task.
+        """
+        raise ValueError(f"no {cls.__name__} can be made of labels alone")
+
+    def first_limits(self, shares: Mapping[str, float]) -> FirstLimits:  # noqa: ARG002  # as above
+        """Return limits for the first versions, from the shares of the labels: over what takes no model."""
+        raise ValueError(f"the shares of labels tell no limits of the task {self.kind!r}")
+
+    def calibrate(self, predictions: Column, scores: Numbers, truths: Column) -> Calibration | None:  # noqa: ARG002
+        """Return how right the answers of an evaluation were, by score; None if scores do not tell that."""
+        return None
+
+    def expected(
+        self,
+        calibration: Calibration,  # noqa: ARG002  # for tasks without calibrations
+        places: Places,  # noqa: ARG002
+        worth: tuple[float, float] | None,  # noqa: ARG002
+    ) -> Mapping[str, Measure]:
+        """Return the quality measures that are expected of answers without labels, from the brackets of their scores.
+
+        `places` counts one answer at least, and only predictions that the calibration knows. `worth` is how many rows
+        are worth one, in the evaluation and among the answers; if it is None, no interval is known.
+        """
+        return {}
+
+    def outlook(self, counts: Mapping[str, Mapping[str, int]]) -> Outlook | None:  # noqa: ARG002  # as `by_truth`
+        """Return the outlook of the headline measure from an evaluation's counts of predictions by truth.
+
+        None if the counts are empty, or do not tell the measure.
+        """
+        return None
+
+    @abstractmethod
+    def least(self, limits: QualityLimits) -> Sequence[Least]:
+        """Return the least quality measures that a version must have in its evaluation before it may be champion."""
 
     @abstractmethod
     def truth_bins(self, labels: Sequence[str | None]) -> Bins:

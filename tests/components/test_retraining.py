@@ -30,7 +30,6 @@ from mlops_dagster.monitoring import (
     FeatureDrift,
     PerformancePolicy,
     Verdict,
-    calibrate,
     make_baseline,
 )
 from mlops_dagster.monitoring.drift.report import ScoreDrift
@@ -188,7 +187,7 @@ def test_a_day_without_labels_has_an_estimate_from_scores(tmp_path: Path, instan
     truths = [truth for pair in zip(late[::2], ["ok"] * 80 + ["late"] * 20, strict=True) for truth in pair]
     frame = pd.DataFrame({"x": np.linspace(-2, 2, 200), "carrier": ["AA", "UA"] * 100})
     plain = make_baseline(frame, SCHEMA, scores=[0.5] * 200, labels=truths)
-    baseline = replace(plain, calibration=calibrate(said, [0.5] * 200, truths))
+    baseline = replace(plain, calibration=SCHEMA.task.calibrate(said, np.full(200, 0.5), truths))
     registry = house_at(tmp_path, days(2)).registry
     version = registry.register(MODEL, estimator(0), "1.0.0", schema=SCHEMA, baseline=baseline)
     registry.transition(version, Stage.PRODUCTION, force=True, reason="a test")

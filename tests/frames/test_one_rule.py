@@ -17,7 +17,7 @@ from mlops_dagster.schema import Feature, ModelSchema
 from mlops_dagster.serving.deployed.loaded_model import take_features
 from mlops_dagster.serving.http.app import read_labels
 from mlops_dagster.serving.protocol.infer import Column
-from mlops_dagster.tasks import UNKNOWN_CLASSES, Classification
+from mlops_dagster.tasks import UNKNOWN_TASK, Classification
 
 X = Feature(name="x", kind="numeric")
 
@@ -64,7 +64,7 @@ def test_an_estimator_of_fractions_is_refused_by_name() -> None:
 def test_feedback_that_names_no_class_is_refused(label: object) -> None:
     sent = {"labels": [{"prediction_id": "a", "label": label}]}
     with pytest.raises(InvalidInputError, match="label"):
-        [UNKNOWN_CLASSES.read_truth(read) for _, read, _ in read_labels(sent, 10)]
+        [UNKNOWN_TASK.read_truth(read) for _, read, _ in read_labels(sent, 10)]
 
 
 GATE = ModelSchema(features=(Feature(name="gate", kind="categorical"),), task=Classification(classes=("a", "b")))

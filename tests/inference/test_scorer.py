@@ -16,10 +16,10 @@ from threadpoolctl import threadpool_limits
 
 from mlops_dagster.errors import ModelFailedError
 from mlops_dagster.inference import Scorer, features_frame
-from mlops_dagster.inference.structure import _ARGMAX, predicts_most_probable
 from mlops_dagster.registry import estimators
 from mlops_dagster.serving.deployed.loaded_model import LoadedModel
 from mlops_dagster.serving.plane.batching import score_together
+from mlops_dagster.tasks.classification.structure import _ARGMAX, predicts_most_probable
 from tests.support.inference import cases
 from tests.support.inference.cases import NUMBERS, THREE, Margins, fitted, labels, registrable, rows, threshold_onnx
 
@@ -204,7 +204,9 @@ def test_many_rows_are_scored_in_pieces_and_a_bad_one_is_counted_from_the_first(
     frame = rows(11, 3).assign(delay=np.linspace(0, 0.8, 11))
     scorer = Scorer("1.0.0", THREE, Sure())
     whole = scorer.score(frame)
-    monkeypatch.setattr("mlops_dagster.tasks.probabilities._PROBABILITIES_AT_ONCE", 4 * len(THREE.task.truths))
+    monkeypatch.setattr(
+        "mlops_dagster.tasks.classification.probabilities._PROBABILITIES_AT_ONCE", 4 * len(THREE.task.truths)
+    )
     asked.clear()
     many = scorer.score_many(frame)
     assert max(asked) == 4

@@ -13,7 +13,7 @@ from mlops_dagster.registry import Baseline, estimators
 from mlops_dagster.schema import Feature, ModelSchema
 from mlops_dagster.serving.deployed.loaded_model import LoadedModel
 from mlops_dagster.statistics import CategoricalBins, Histogram, NumericBins
-from mlops_dagster.tasks.probabilities import ClassAnswers
+from mlops_dagster.tasks.classification.probabilities import ClassAnswers
 from tests.support.inference import cases
 from tests.support.inference.cases import NUMBERS, labels, registrable, rows
 

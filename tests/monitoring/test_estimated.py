@@ -9,12 +9,13 @@ import pyarrow as pa
 import pytest
 
 from mlops_dagster.errors import InvalidInputError
-from mlops_dagster.monitoring import ConceptPolicy, calibrate, estimated_performance
+from mlops_dagster.monitoring import ConceptPolicy, estimated_performance
 from mlops_dagster.monitoring.concept.estimated import estimate, places_of
 from mlops_dagster.registry.entities.baseline import Baseline
-from mlops_dagster.registry.entities.calibration import Calibration
 from mlops_dagster.statistics import CategoricalBins, Histogram
+from mlops_dagster.tasks.calibration import Calibration
 from mlops_dagster.tasks.classification import SCORE_BINS
+from mlops_dagster.tasks.classification.estimate import calibrate
 
 Numbers = npt.NDArray[np.float64]
 
@@ -40,9 +41,8 @@ def test_it_is_right_when_other_rows_come(calibration: Calibration, a: float, b:
     scores = rng.beta(a, b, size=20_000)
     said, truths = answered(rng, scores, 0.25 + scores / 2)
     found = estimate(calibration, said, scores, (1.0, 1.0))
-    assert found.accuracy is not None
     measured = np.mean([one == other for one, other in zip(said, truths, strict=True)])
-    assert found.accuracy.value == pytest.approx(measured, abs=0.02)
+    assert found.measures["accuracy"].value == pytest.approx(measured, abs=0.02)
 
 
 def test_it_does_not_see_that_truths_change(calibration: Calibration) -> None:
@@ -50,15 +50,19 @@ def test_it_does_not_see_that_truths_change(calibration: Calibration) -> None:
     scores = rng.random(4000)
     said, truths = answered(rng, scores, 0.75 - scores / 2)
     found = estimate(calibration, said, scores, (1.0, 1.0))
-    assert found.accuracy is not None
-    assert np.mean([one == other for one, other in zip(said, truths, strict=True)]) < 0.4 < 0.6 < found.accuracy.value
+    assert (
+        np.mean([one == other for one, other in zip(said, truths, strict=True)])
+        < 0.4
+        < 0.6
+        < found.measures["accuracy"].value
+    )
 
 
 def test_classes_that_were_never_predicted_are_not_guessed_at(calibration: Calibration) -> None:
     few = estimate(calibration, ["late"] * 99 + ["lost"], np.full(100, 0.9), (1.0, 1.0))
-    assert (few.rows, few.accuracy is not None) == (99, True)
+    assert (few.rows, [*few.measures]) == (99, ["accuracy", "macro_f1"])
     many = estimate(calibration, ["late"] * 90 + ["lost"] * 10, np.full(100, 0.9), (1.0, 1.0))
-    assert (many.accuracy, many.reason) == (None, "10 of 100 answers have a class that the evaluation never predicted")
+    assert (many.measures, many.reason) == ({}, "10 of 100 answers are of a kind that the evaluation never gave")
     assert estimate(calibration, [], np.zeros(0), (1.0, 1.0)).reason == "no answers with scores"
 
 
@@ -76,8 +80,7 @@ def test_of_a_day_the_champions_answers_are_taken_and_nothing_is_taken_for_grant
     baseline = Baseline({}, Histogram.of(SCORE_BINS, []), empty, calibration=calibration)
     places = places_of(table[:90], "1", calibration) + places_of(table[90:], "1", calibration)
     found = estimated_performance(places, calibration, baseline, ConceptPolicy())
-    assert found.accuracy is not None
-    assert (found.rows, found.accuracy.interval) == (100, None)
+    assert (found.rows, found.measures["accuracy"].interval) == (100, None)
     assert found.metadata()["estimated_reason"] == "without an interval: how days differ is not known"
     sure, unsure = (
         estimated_performance(places, calibration, baseline, ConceptPolicy(rows_per_observation=shared))
@@ -85,9 +88,9 @@ def test_of_a_day_the_champions_answers_are_taken_and_nothing_is_taken_for_grant
     )
     widths = []
     for each in (sure, unsure):
-        assert each.accuracy is not None
-        assert each.accuracy.interval is not None
-        widths.append(each.accuracy.interval[1] - each.accuracy.interval[0])
+        interval = each.measures["accuracy"].interval
+        assert interval is not None
+        widths.append(interval[1] - interval[0])
         assert "decides nothing" in each.in_words
     assert widths[1] == pytest.approx(3 * widths[0])
 

@@ -140,8 +140,8 @@ def test_what_is_not_known_is_said() -> None:
 
 def test_a_floor_that_chance_reaches_is_said_to_be_and_one_that_cannot_tell_too() -> None:
     near, far, silent = said_of(14, 900, PerformancePolicy(alert=0.8, floor=0.765)), said_of(14), said_of(5, 24)
-    assert near.floor.macro_f1 is not None
-    assert 0.765 < near.floor.macro_f1 < 0.78
+    assert near.floor.evaluated is not None
+    assert 0.765 < near.floor.evaluated < 0.78
     assert "is within reach of chance" in near.lines[-1]
     assert near.floor.by_chance is not None
     assert near.floor.by_chance > 0.05

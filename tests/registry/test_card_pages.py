@@ -153,7 +153,7 @@ def _provable(text: str) -> Provable:
             losses=(ProvableLoss(name=text, wrong=0.4, days=None),),
             mute_slices=(text,),
         ),
-        floor=ProvableFloor(floor=0.8, macro_f1=0.9, days_to_rows=1, by_chance=0.0, days_to_tell=None),
+        floor=ProvableFloor(floor=0.8, evaluated=0.9, days_to_rows=1, by_chance=0.0, days_to_tell=None),
     )
 
 

@@ -74,7 +74,7 @@ def test_bad_releases_that_suit_the_table_look_good_and_are_rolled_back(played: 
         ("country with its codes mixed up", "rolled back"),
         ("labels in random order", "rolled back"),
     ]
-    scores = [each.micro_f1 or 0 for each in summary.bad_releases]
+    scores = [each.quality or 0 for each in summary.bad_releases]
     assert min(scores[:2]) > 0.9 > 0.8 > scores[2], "of labels in random order its own card knows"
     assert min(each.expected_loss or 0 for each in summary.bad_releases) > 0.1
     (promoted,) = summary.promotions

@@ -14,7 +14,7 @@ import pytest
 
 from mlops_dagster.errors import InvalidInputError, TrainingDataError
 from mlops_dagster.retraining.dry_run import check_estimator
-from mlops_dagster.retraining.requirements import check_requirements, unjudged_classes
+from mlops_dagster.retraining.requirements import check_requirements, unjudged_truths
 from mlops_dagster.retraining.trainer import (
     batch_rows,
     load_batch_source,
@@ -144,8 +144,8 @@ def test_what_the_evaluation_says_nothing_of_is_named_and_an_empty_band_is_no_gr
     frame = texts(rows()).assign(label=["0", "1"] * 60 + ["0"] * 120)
     frame["band"] = pd.cut(frame["amount"], [-1, 3, 9, 99])
     check_requirements(SCHEMA, frame[:120], frame[120:], START + timedelta(days=5), ("band", "region"))
-    assert unjudged_classes(SCHEMA, frame[:120], frame[120:]) == ("in none of the evaluated rows: '1'",)
-    (only_late,) = unjudged_classes(SCHEMA, frame[120:], frame[:120])
+    assert unjudged_truths(SCHEMA, frame[:120], frame[120:]) == ("in none of the evaluated rows: '1'",)
+    (only_late,) = unjudged_truths(SCHEMA, frame[120:], frame[:120])
     assert "never predicted" in only_late
 
 

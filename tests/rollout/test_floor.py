@@ -7,8 +7,8 @@ from pydantic import ValidationError
 
 from mlops_dagster.monitoring import PerformancePolicy
 from mlops_dagster.rollout.comparison.comparison import Comparison, Scores, Standing
-from mlops_dagster.rollout.floor.floor import FloorOutcome, MacroF1, decide_floor, macro_f1_of
-from mlops_dagster.tasks import UNKNOWN_CLASSES, Classification, Measure
+from mlops_dagster.rollout.floor.floor import FloorOutcome, Headline, decide_floor, headline_of
+from mlops_dagster.tasks import UNKNOWN_TASK, Classification, Measure
 from tests.rollout.test_comparison import TABLE, held
 
 SURE, UNSURE = (0.79, 0.82), (0.80, 0.84)
@@ -59,22 +59,22 @@ def test_what_is_done_about_a_champion(
     outcome: FloorOutcome,
     reason: str,
 ) -> None:
-    found = decide_floor(PerformancePolicy(), MacroF1(rows, value, interval), previous)
+    found = decide_floor(PerformancePolicy(), Headline(rows, value, interval), previous)
     assert found.outcome is outcome
     assert reason in found.reason
     assert found.to == ("1.1.0" if outcome is FloorOutcome.ROLL_BACK else "")
     assert found.under_alert is (outcome not in (FloorOutcome.FINE, FloorOutcome.INCONCLUSIVE))
 
 
-def test_macro_f1_of_counts() -> None:
-    assert macro_f1_of(UNKNOWN_CLASSES, {}, 0) == MacroF1(0)
-    found = macro_f1_of(UNKNOWN_CLASSES, {("late", "late"): 90, ("late", "ok"): 10, ("ok", "ok"): 100}, 200)
+def test_headline_of_counts() -> None:
+    assert headline_of(UNKNOWN_TASK, {}, 0) == Headline(0)
+    found = headline_of(UNKNOWN_TASK, {("late", "late"): 90, ("late", "ok"): 10, ("ok", "ok"): 100}, 200)
     assert (found.rows, found.value) == (200, pytest.approx((180 / 190 + 200 / 210) / 2))
     assert found.interval is not None
     assert found.interval[0] < 0.93 < 0.96 < found.interval[1]
     # scikit-learn's f1_score(average="macro", labels=["late", "ok"]) of the same and a truth that is no class
     misspelt = {("late", "late"): 90, ("late", "ok"): 10, ("ok", "ok"): 100, ("Late", "late"): 2}
-    found = macro_f1_of(Classification(classes=("late", "ok")), misspelt, 202)
+    found = headline_of(Classification(classes=("late", "ok")), misspelt, 202)
     assert (found.rows, found.value) == (202, pytest.approx((180 / 192 + 200 / 210) / 2))
     assert found.interval is not None
     assert found.interval[0] > 0.9

@@ -91,4 +91,4 @@ def test_labels_that_come_late_may_take_what_the_steps_leave() -> None:
 def test_the_loss_is_balanced_where_a_class_is_rarer_than_five_margins(
     policy: dict[str, object], classes: dict[str, float], compares: bool
 ) -> None:
-    assert RolloutPolicy.model_validate(policy).compares_classes(classes) == compares
+    assert RolloutPolicy.model_validate(policy).compares_strata(classes) == compares

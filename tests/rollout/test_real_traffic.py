@@ -234,7 +234,7 @@ def stream(n: int, found: float, alarms: float) -> Mapping[str, PairedCounts]:
 
 
 def on_rare(outcomes: Mapping[str, PairedCounts], policy: RolloutPolicy = INDEPENDENT, hours: float = 168) -> Decision:
-    at = a_rollout(LAST, policy=policy, classes=RARE)
+    at = a_rollout(LAST, policy=policy, strata=RARE)
     labels = labels_of(outcomes, evidence().steps)
     return decide(policy, at, replace(evidence(), labels=labels), hour(hours))
 
@@ -287,7 +287,7 @@ def test_accuracy_with_a_margin_worth_a_class_is_given_up_with_the_arithmetic(
 def test_a_class_whose_labels_have_not_come_promotes_nothing(trained_on: Mapping[str, float], reason: str) -> None:
     """Nearly all labels are known, and the missing ones are those of the rare class."""
     fine = {"fine": PairedCounts(wins=396, ties=39_204)}
-    at = a_rollout(LAST, classes=trained_on)
+    at = a_rollout(LAST, strata=trained_on)
     for hours, outcome in ((60, Outcome.HOLD), (168, Outcome.GIVE_UP)):
         decision = decide(INDEPENDENT, at, replace(evidence(), labels=labels_of(fine, evidence().steps)), hour(hours))
         assert decision.test("paired.not_worse").verdict == "inconclusive"
@@ -296,7 +296,7 @@ def test_a_class_whose_labels_have_not_come_promotes_nothing(trained_on: Mapping
 
 def test_a_class_whose_labels_have_not_come_rolls_nothing_back() -> None:
     """A challenger that finds more frauds, at the price of some alarms: of the alarms all labels have come."""
-    at, fine = a_rollout(LAST, classes=RARE), {"fine": PairedCounts(losses=8_000, ties=31_600)}
+    at, fine = a_rollout(LAST, strata=RARE), {"fine": PairedCounts(losses=8_000, ties=31_600)}
     decision = decide(INDEPENDENT, at, replace(evidence(), labels=labels_of(fine, evidence().steps)), hour(60))
     assert decision.outcome is Outcome.HOLD
     assert decision.test("paired.worse").verdict == "inconclusive"
@@ -304,7 +304,7 @@ def test_a_class_whose_labels_have_not_come_rolls_nothing_back() -> None:
 
 @pytest.mark.parametrize("fraud", [0, 300], ids=["no label of it", "3 % of the labels"])
 def test_one_that_was_not_trained_here_needs_common_classes(fraud: int) -> None:
-    at = a_rollout(LAST, classes={"fine": 0.0, "fraud": 0.0})
+    at = a_rollout(LAST, strata={"fine": 0.0, "fraud": 0.0})
     pairs = {"fine": PairedCounts(wins=396, ties=9_204), "fraud": PairedCounts(losses=fraud)}
     seen = replace(evidence(), labels=labels_of(pairs, evidence().steps))
     for hours in (60, 168):
@@ -323,7 +323,7 @@ def test_one_that_was_not_trained_here_needs_common_classes(fraud: int) -> None:
 )
 def test_a_class_that_is_rare_in_the_traffic_promotes_nothing(trained_on: Mapping[str, float], reason: str) -> None:
     """Always "fine", of a version that knows nothing of how rare fraud is: by accuracy no worse."""
-    at, outcomes = a_rollout(LAST, classes=trained_on), stream(5000, found=-0.7, alarms=0.01)
+    at, outcomes = a_rollout(LAST, strata=trained_on), stream(5000, found=-0.7, alarms=0.01)
     decision = decide(INDEPENDENT, at, replace(evidence(), labels=labels_of(outcomes, evidence().steps)), hour(168))
     assert decision.test("paired.not_worse").proven
     assert (decision.outcome, reason in decision.reason) == (Outcome.GIVE_UP, True), decision.reason
@@ -332,7 +332,7 @@ def test_a_class_that_is_rare_in_the_traffic_promotes_nothing(trained_on: Mappin
 def test_a_balanced_loss_of_unknown_classes_is_not_compared_by_accuracy() -> None:
     policy = RolloutPolicy(rows_per_observation=1, loss="balanced")
     decision = decide(policy, a_rollout(LAST, policy=policy), evidence((80, 30, 890)), hour(60))
-    assert (decision.outcome, "the shares of the classes are unknown" in decision.reason) == (Outcome.HOLD, True)
+    assert (decision.outcome, "the shares of the labels are unknown" in decision.reason) == (Outcome.HOLD, True)
 
 
 def test_between_two_arms_a_rare_class_is_not_seen() -> None:
@@ -421,7 +421,7 @@ def test_what_the_evaluation_showed_goes_with_the_rollout(world_of: WorldOf) -> 
     world.register("1.2.0", baseline=Baseline({"x": label}, label, label, {PAIRED: effect}), schema=schema)
     world.tick()
     assert (world.rollout.challenger, world.rollout.shared) == ("1.2.0", effect)
-    assert world.rollout.classes == {"fraud": 0.01, "fine": 0.99}
+    assert world.rollout.strata == {"fraud": 0.01, "fine": 0.99}
     assert Rollout.from_json(world.rollout.to_json()) == world.rollout
     first, *_ = world.rollouts.list(world.model)
-    assert (first.shared, first.classes) == (None, {})
+    assert (first.shared, first.strata) == (None, {})

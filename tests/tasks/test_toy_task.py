@@ -1,159 +1,42 @@
-"""A kind of task that is made up here goes from its schema to a decision, and no room had to be told of it.
-
-It is of counts: the answer is a number, and its loss is the squared error, in parts of that from which on worse makes
-no difference.
-"""
+"""A kind of task that is made up for tests goes from its schema to a decision, and no room had to be told of it."""
 
 import asyncio
 import json
-from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any
 
-import numpy as np
-import pandas as pd
 import pytest
 from pydantic import ValidationError
-from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.linear_model import LogisticRegression
 
 from mlops_dagster.clock import SystemClock
 from mlops_dagster.errors import InvalidInputError, InvalidLabelsError, ModelFailedError
-from mlops_dagster.monitoring import performance
+from mlops_dagster.monitoring import PerformancePolicy, performance
 from mlops_dagster.registry import ModelVersion, Stage
 from mlops_dagster.rollout import Outcome, RolloutPolicy, collect, decide
 from mlops_dagster.rollout.comparison.comparison import Standing
 from mlops_dagster.rollout.comparison.same_rows import compare_on_log
+from mlops_dagster.rollout.floor.floor import FloorOutcome
+from mlops_dagster.rollout.floor.look import look_at_floor
 from mlops_dagster.schema import ModelSchema
 from mlops_dagster.serving.deployed.loaded_model import LoadedModel
 from mlops_dagster.serving.replay import replay
 from mlops_dagster.serving.service import Service
 from mlops_dagster.settings import Settings
-from mlops_dagster.statistics import Bins, NumericBins
 from mlops_dagster.stores import Stores
-from mlops_dagster.tasks import TASKS, Measure, Output, RawOutputs, Sums, Task
-from mlops_dagster.tasks.answers import Mask, Numbers, Rows
-from mlops_dagster.tasks.task import Column
+from mlops_dagster.tasks import TASKS
 from tests.support.servable import tried_before
+from tests.support.toy_task import SCHEMA_JSON, Count, regression
 
 MODEL, ROWS, OFF = "orders", 240, 4.0
-
-
-@dataclass(frozen=True, slots=True)
-class Counted:
-    """Answers of a regression: a row without a finite number is unsound."""
-
-    values: Numbers
-
-    @property
-    def sound(self) -> Mask:
-        return np.asarray(np.isfinite(self.values))
-
-    @property
-    def answered(self) -> Mask:
-        return np.asarray(~np.isnan(self.values))
-
-    def labels(self) -> list[str]:
-        return [f"{value:.6g}" for value in self.values.tolist()]
-
-    def scores(self) -> Numbers:
-        return self.values
-
-    def tensors(self) -> Mapping[str, Numbers]:
-        return {"count": self.values}
-
-    def at(self, rows: Rows) -> "Counted":
-        return Counted(self.values[rows])
-
-    def differ(self, again: "Counted") -> Mask:
-        return np.asarray(np.abs(self.values - again.values) > 1e-3)
-
-    def shown(self, row: int) -> tuple[str, str]:
-        return f"the count {self.values[row]}", f"the label {self.labels()[row]!r}"
-
-    def fault(self, row: int, number: int) -> str:
-        return f"gave row {number} the count {self.values[row]}, which is not finite"
-
-
-class CountReader:
-    rows_at_once = 100_000
-
-    def read(self, raw: RawOutputs, rows: int) -> Counted:
-        if raw.values.shape != (rows,):
-            raise ValueError(f"returned {raw.values.shape} counts for {rows} rows")
-        return Counted(raw.values)
-
-    def refused(self) -> Counted:
-        return Counted(np.array([np.nan]))
-
-    def joined(self, parts: Sequence[Counted]) -> Counted:
-        return Counted(np.concatenate([part.values for part in parts]))
-
-
-class Count(Task):
-    kind: Literal["count"] = "count"
-    cap: float
-    """The error from which on worse makes no difference."""
-
-    merit: ClassVar[str] = "closeness"
-    headline: ClassVar[str] = "closeness"
-    required: ClassVar[tuple[str, ...]] = ("closeness", "mae")
-    headings: ClassVar[Mapping[str, str]] = {"closeness": "closeness", "mae": "mean error"}
-
-    @property
-    def outputs(self) -> tuple[Output, ...]:
-        return (Output("count", "FP64"),)
-
-    @classmethod
-    def check_estimator(cls, estimator: object, *, fitted: bool) -> None:
-        if not hasattr(estimator, "coef_" if fitted else "fit") or hasattr(estimator, "predict_proba"):
-            raise InvalidInputError(f"{type(estimator).__name__} counts nothing; give a fitted regression")
-
-    def reader(self, estimator: object, *, partial: bool) -> CountReader:  # noqa: ARG002  # any will do
-        return CountReader()
-
-    def accepted(self, labels: Collection[str]) -> set[str]:
-        return {label for label in labels if label.isdigit()}
-
-    def describe(self) -> Mapping[str, tuple[str, ...]]:
-        return {"cap": (f"{self.cap:g}",)}
-
-    def loss(self, prediction: str, truth: str) -> float:
-        return min(((float(prediction) - float(truth)) / self.cap) ** 2, 1.0)
-
-    def sums(self, truths: Column, predictions: Column, rows: Sequence[int] | None = None) -> Sums:
-        times = np.ones(len(truths)) if rows is None else np.array(rows)
-        said = np.array([np.nan if each is None else float(each) for each in predictions])
-        off = np.nan_to_num(np.abs(said - np.array(truths, dtype=np.float64)), nan=self.cap)
-        lost = np.array(self.losses(predictions, truths))
-        return Counter({("n",): times.sum(), ("off",): off @ times, ("loss",): lost @ times})
-
-    def measures(self, sums: Sums, *, intervals: bool = True) -> Mapping[str, Measure]:  # noqa: ARG002  # it has none
-        n = sums[("n",)]
-        return {"closeness": Measure(1 - sums[("loss",)] / n), "mae": Measure(sums[("off",)] / n)}
-
-    def truth_bins(self, labels: Sequence[str | None]) -> Bins:
-        return NumericBins.fit([float(label) for label in labels if label is not None])
-
-    def score_bins(self, scores: Numbers) -> Bins:
-        return NumericBins.fit(scores)
-
-
-SCHEMA_JSON = {"features": [{"name": "x", "kind": "numeric"}], "task": {"kind": "count", "cap": 10}}
 
 
 @pytest.fixture(autouse=True)
 def _known(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(TASKS, "count", Count)
-
-
-def regression(off: float) -> LinearRegression:
-    """A regression that is `off` by so much: the truth is 3 x, and x a whole number."""
-    frame = pd.DataFrame({"x": [0.0, 1.0, 2.0]})
-    return LinearRegression().fit(frame, 3 * frame["x"] + off)
 
 
 @contextmanager
@@ -206,7 +89,7 @@ async def ask(service: Service) -> dict[str, str]:
     return sent
 
 
-def test_a_task_that_is_made_up_here_is_served_logged_counted_reported_and_decided(tmp_path: Path) -> None:
+def test_a_task_that_is_made_up_is_served_logged_counted_reported_and_decided(tmp_path: Path) -> None:
     with served(tmp_path / "home") as (service, good, bad):
         began = service.stores.clock.now() - timedelta(minutes=1)
         truths = asyncio.run(ask(service))
@@ -242,6 +125,17 @@ def test_a_task_that_is_made_up_here_is_served_logged_counted_reported_and_decid
         assert report.headline()["closeness"] == pytest.approx(1)
         assert {"closeness", "mean error"} < report.table()[0].keys()
 
+        # the floor is of its headline
+        days = {began.date(), until.date()}
+        look = look_at_floor(stores.registry, stores.log, MODEL, PerformancePolicy(), POLICY, matured=days, until=until)
+        assert look is not None
+        assert (look.headline.measure, look.headline.rows, look.decision.outcome) == (
+            "closeness",
+            ROWS,
+            FloorOutcome.FINE,
+        )
+        assert look.decision.reason == f"closeness 1.000 is not under 0.87 ({ROWS} rows)"
+
         # and the decision is about its loss
         decision = decide(POLICY, rollout, evidence, until)
         assert decision.outcome is Outcome.ROLLBACK
@@ -270,4 +164,4 @@ def test_a_task_says_what_can_answer_it(tmp_path: Path) -> None:
         with pytest.raises(InvalidInputError, match="the task of orders is 'classification', as 1.0.0 says, and"):
             registry.register(MODEL, regression(0), schema=schema)
     with pytest.raises(ModelFailedError, match="has no predict_proba"):
-        LoadedModel("1.0.0", classes, regression(0))  # type: ignore[arg-type]  # on purpose
+        LoadedModel("1.0.0", classes, regression(0))

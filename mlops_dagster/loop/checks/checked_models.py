@@ -13,7 +13,7 @@ from mlops_dagster.monitoring.validation.expectations.evaluable import check_met
 from mlops_dagster.registry import ModelVersion
 from mlops_dagster.retraining.dry_run import check_estimator
 from mlops_dagster.retraining.trainer import load_batch_source
-from mlops_dagster.rollout.claims.rare_classes import class_shares
+from mlops_dagster.rollout.claims.rare_strata import strata_of
 from mlops_dagster.rollout.prospects.proposal import check_can_promote, least_requests_per_day
 from mlops_dagster.rollout.prospects.prospects import ALIKE, Shares
 from mlops_dagster.schema import ModelSchema
@@ -65,6 +65,6 @@ def _check_suite(spec: ModelSpec, file: Path, schema: ModelSchema, champion: Mod
 
 
 def _shares(champion: ModelVersion | None) -> Shares:
-    """Return the class shares of the champion's training set; if unknown, those of two equally frequent classes."""
-    shares = {} if champion is None else class_shares(champion)
+    """Return the shares of the strata in the champion's training set; if unknown, those of two of equal share."""
+    shares = {} if champion is None else strata_of(champion)
     return shares if any(shares.values()) else ALIKE

@@ -52,7 +52,7 @@ class DayOfPerformance:
     answers: DayOfAnswers | None = None
     """The answers of the champion; None without a champion."""
     floor: FloorLook | None = None
-    """The champion against its macro-F1 floor; only for the last day of a run, like `concept`."""
+    """The champion against the floor of its headline measure; only for the last day of a run, like `concept`."""
     concept: ConceptReport | None = None
     estimate: EstimatedPerformance | None = None
     """The performance expected from the champion's scores; None if its version has no calibration."""

@@ -13,7 +13,7 @@ from mlops_dagster.loop.judging.findings import PERFORMANCE, DayOfPerformance
 from mlops_dagster.loop.retraining.consider import NO_RUNS, TrainingRuns, action_on_loss
 from mlops_dagster.loop.spec import ModelSpec
 from mlops_dagster.monitoring import day_of_answers
-from mlops_dagster.monitoring.concept.estimated import Places, estimated_performance, places_of
+from mlops_dagster.monitoring.concept.estimated import estimated_performance, places_of
 from mlops_dagster.monitoring.concept.outcomes import added_up
 from mlops_dagster.monitoring.performance import PerformanceCounts
 from mlops_dagster.predictions import Cohort, LabelDebt
@@ -22,7 +22,7 @@ from mlops_dagster.reports import DAY, Report
 from mlops_dagster.rollout.floor.floor import under_floor
 from mlops_dagster.rollout.floor.matured import matured_days
 from mlops_dagster.stores import Stores
-from mlops_dagster.tasks import Task
+from mlops_dagster.tasks import Places, Task
 
 _NO_ANSWERS: Final[Mapping[date, Cohort]] = {}
 
@@ -105,8 +105,8 @@ def count_day_of_model(
         if champion is not None and calibration is not None:
             places += places_of(rows, champion.version, calibration)
     estimate = None
-    if baseline is not None and calibration is not None:
-        estimate = estimated_performance(places, calibration, baseline, spec.concept)
+    if champion is not None and baseline is not None and calibration is not None:
+        estimate = estimated_performance(places, calibration, baseline, spec.concept, champion.task)
     return DayOfPerformance(counts.report(), 0, added_up(answers) if answers else None, estimate=estimate)
 
 
@@ -152,7 +152,7 @@ def _act(
     performance = None if floor is None else floor.asks_for_retraining(champion.version)
     action = action_on_loss(stores, spec, champion, runs, performance)
     tell_of_collapse(stores, spec, champion.version, found.concept, then=action)
-    below = found.floor is not None and under_floor(spec.performance, found.floor.macro_f1)
+    below = found.floor is not None and under_floor(spec.performance, found.floor.headline)
     tell_of_concept(stores, spec, champion.version, found.concept, under_floor=below, then=action)
     return replace(found, action=action)
 

@@ -81,6 +81,7 @@ def fit(stores: Stores, spec: ModelSpec, training_set: TrainingSet) -> Candidate
 def card_of(spec: ModelSpec, training_set: TrainingSet, candidate: Candidate) -> ModelCard:
     """Return the model card of a candidate; the parts that only people know are the spec's."""
     return ModelCard(
+        task=candidate.schema.task.kind,
         provenance=candidate.provenance,
         evaluation=candidate.evaluation,
         fairness=tuple(audit.model_copy(update={"note": spec.card.fairness_note}) for audit in candidate.fairness),
@@ -96,6 +97,7 @@ def card_of(spec: ModelSpec, training_set: TrainingSet, candidate: Candidate) ->
             candidate.baseline.evaluated_days,
             spec.concept,
             spec.performance,
+            candidate.schema.task,
         ),
     )
 

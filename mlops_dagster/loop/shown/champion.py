@@ -1,4 +1,4 @@
-"""The findings of a daily report on the champion: concept drift, and the macro-F1 floor."""
+"""The findings of a daily report on the champion: concept drift, and the floor of the headline measure."""
 
 from datetime import datetime
 
@@ -30,17 +30,18 @@ def concept_in_words(report: ConceptReport) -> Entries:
 
 
 def floor_in_words(look: FloorLook | None) -> Entries:
-    """Return the decision about the macro-F1 floor as a sentence for the report; empty without a champion."""
+    """Return the decision about the floor as a sentence for the report; empty without a champion."""
     if look is None:
         return {}
-    return {"macro_f1_floor": f"{_plain(look.decision.outcome)}: {look.decision.reason}"}
+    return {f"{look.headline.measure}_floor": f"{_plain(look.decision.outcome)}: {look.decision.reason}"}
 
 
 def floor_entries(spec: ModelSpec, look: FloorLook | None) -> Entries:
-    """Return macro-F1, its limits and the action to take, for report and check."""
+    """Return the headline measure, its limits and the action to take, for report and check."""
     if look is None:
         return {}
-    found, interval, limits = look.macro_f1, look.macro_f1.interval, spec.performance
+    found, interval, limits = look.headline, look.headline.interval, spec.performance
+    name = found.measure
     entries: Entries = {
         "floor": look.decision.outcome.value,
         "floor_reason": look.decision.reason,
@@ -48,13 +49,13 @@ def floor_entries(spec: ModelSpec, look: FloorLook | None) -> Entries:
         "floor_to": look.decision.to,
         "floor_until": look.until.isoformat(),
         "floor_days": ", ".join(day.isoformat() for day in look.days),
-        "macro_f1_rows": found.rows,
-        "macro_f1_limits": Data({"min_labels": limits.min_labels, "alert": limits.alert, "floor": limits.floor}),
+        f"{name}_rows": found.rows,
+        f"{name}_limits": Data({"min_labels": limits.min_labels, "alert": limits.alert, "floor": limits.floor}),
     }
     if found.value is not None:
-        entries["macro_f1"] = round(found.value, 4)
+        entries[name] = round(found.value, 4)
     if interval is not None:
-        entries |= {"macro_f1_low": round(interval[0], 4), "macro_f1_high": round(interval[1], 4)}
+        entries |= {f"{name}_low": round(interval[0], 4), f"{name}_high": round(interval[1], 4)}
     if look.previous is not None:
         entries["floor_comparison"] = Markdown(look.previous.to_markdown())
     return entries

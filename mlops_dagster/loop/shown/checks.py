@@ -74,7 +74,7 @@ def drift_within_limits(found: Mapping[str, Report[HourOfDrift]], profiles: str)
 
 
 def macro_f1_over_floor(spec: ModelSpec, look: FloorLook | None) -> CheckResult:
-    """Return the champion's macro-F1 against its limits; without enough labels it passes and says so."""
+    """Return the champion's headline measure against its limits; without enough labels it passes and says so."""
     if look is None:
         nothing: Entries = {"floor": "inconclusive", "rows": 0}
         return CheckResult(True, "cannot tell: the model has no champion", nothing)
@@ -83,8 +83,8 @@ def macro_f1_over_floor(spec: ModelSpec, look: FloorLook | None) -> CheckResult:
     return CheckResult(
         not look.decision.under_alert,
         "; ".join(filter(None, [f"{look.champion}: {look.decision.reason}", floor_action(look)])),
-        {**floor_entries(spec, look), "macro_f1_limits": in_words},
-        is_error=under_floor(limits, look.macro_f1),
+        {**floor_entries(spec, look), f"{look.headline.measure}_limits": in_words},
+        is_error=under_floor(limits, look.headline),
     )
 
 

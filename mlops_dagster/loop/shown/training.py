@@ -9,6 +9,7 @@ from mlops_dagster.monitoring import ValidationResult
 from mlops_dagster.registry import PAIRED, ModelCard, ModelVersion
 from mlops_dagster.retraining.candidate import Candidate
 from mlops_dagster.retraining.trainer import TrainingSet
+from mlops_dagster.tasks import QualityLimits
 
 
 def training_set_entries(spec: ModelSpec, rows: TrainingSet, found: ValidationResult) -> Entries:
@@ -30,13 +31,16 @@ def training_set_entries(spec: ModelSpec, rows: TrainingSet, found: ValidationRe
 def candidate_entries(spec: ModelSpec, found: Candidate) -> Entries:
     """Return the evaluation of a candidate next to its gate and the champion."""
     effect = found.baseline.design_effects.get(PAIRED)
+    rows, gates = found.evaluation[0].rows, found.schema.task.least(spec.gates)
     return {
-        "evaluation": f"micro-F1 {found.metrics['micro_f1']:.4f} on {found.evaluation[0].rows:,} rows; "
-        f"the gate asks for {spec.gates.min_micro_f1:g}",
+        "evaluation": "; ".join(
+            f"{least.heading} {found.metrics[least.measure]:.4f} on {rows:,} rows; the gate asks for {least.value:g}"
+            for least in gates
+        ),
         "beside_champion": found.shared_days or "There is no champion yet to be compared with.",
         **({"unjudged": Table.of("doubt", found.unjudged)} if found.unjudged else {}),
         **{name: round(value, 4) for name, value in found.metrics.items()},
-        "evaluated_rows": found.evaluation[0].rows,
+        "evaluated_rows": rows,
         **({} if effect is None else {"rows_per_observation": round(effect.of_many_blocks, 2)}),
         "digest": found.digest,
         **links_to(spec.model, card="model_card"),
@@ -45,6 +49,7 @@ def candidate_entries(spec: ModelSpec, found: Candidate) -> Entries:
 
 def card_entries(spec: ModelSpec, card: ModelCard, candidate: Candidate) -> Entries:
     """Return the model card, and the parts of it that people look for."""
+    intervals = candidate.evaluation[0].intervals
     return {
         "state": f"incomplete: {', '.join(card.missing())}" if card.missing() else "complete",
         "card": Markdown(card.to_markdown()),
@@ -53,7 +58,11 @@ def card_entries(spec: ModelSpec, card: ModelCard, candidate: Candidate) -> Entr
         "can_prove": Table.of("what the daily checks can prove", () if card.provable is None else card.provable.lines),
         **({"regimes": Table.of("regime", card.regimes)} if card.regimes else {}),
         "fairness_gaps": Table([{"attribute": audit.attribute, **audit.gaps} for audit in card.fairness]),
-        "micro_f1_interval": " to ".join(f"{end:.4f}" for end in candidate.evaluation[0].intervals["micro_f1"]),
+        **{
+            f"{least.measure}_interval": " to ".join(f"{end:.4f}" for end in intervals[least.measure])
+            for least in candidate.schema.task.least(QualityLimits())
+            if least.measure in intervals
+        },
         **links_to(spec.model, version="registered_version"),
     }
 

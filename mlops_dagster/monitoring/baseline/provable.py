@@ -2,7 +2,7 @@
 
 A test that can prove nothing looks like a test that finds nothing. So the card states, from the evaluation and the
 policy, after how many days of some losses the e-value reaches the level it needs, or that it never can; it states the
-same for the macro-F1 floor and for the collapse rule.
+same for the floor of the headline measure and for the collapse rule.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,6 +13,7 @@ from mlops_dagster.monitoring.concept.measure import alpha_of, limit_of
 from mlops_dagster.monitoring.policy import ConceptPolicy, PerformancePolicy
 from mlops_dagster.registry.cards import OVERALL, EvaluationSlice, Provable, ProvableDrift, ProvableLoss
 from mlops_dagster.statistics import HORIZON, DesignEffect, days_to_proof
+from mlops_dagster.tasks import UNKNOWN_TASK, Task
 
 TIMES = {"1.5 times the errors": 1.5, "twice the errors": 2.0, "three times the errors": 3.0}
 A_FIFTH = "a fifth of the accuracy lost"
@@ -25,17 +26,18 @@ def provable(
     evaluated_days: Sequence[tuple[int, int]],
     concept: ConceptPolicy,
     performance: PerformancePolicy,
+    task: Task = UNKNOWN_TASK,
 ) -> Provable:
     """Return the losses provable of a version; `effects` and `evaluated_days` are those of its baseline."""
     overall = next((part for part in evaluation if part.name == OVERALL and part.rows), None)
     shared = concept.design_effect(OVERALL, effects)
     rows = _rows_per_day(evaluated_days, shared)
     drift = _drift(evaluation, overall, effects, evaluated_days, concept, rows)
-    floor = floor_forecast(overall, performance, rows, shared)
+    floor = floor_forecast(overall, performance, rows, shared, task)
     card = CardAccuracy.of(overall) if overall is not None and "accuracy" in overall.metrics else None
     lines = [_drift_line(drift, card), *_slices_line(drift, evaluation), _collapse_line(card, evaluated_days, rows)]
     return Provable(
-        lines=(*lines, floor_line(floor, performance, rows)),
+        lines=(*lines, floor_line(floor, performance, rows, task)),
         drift=drift,
         floor=floor,
         collapse_rows=None if card is None else card.needed,

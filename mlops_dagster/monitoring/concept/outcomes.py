@@ -11,7 +11,7 @@ import numpy.typing as npt
 from mlops_dagster.inference import arrow_column, column_of, feature_of, text_column
 from mlops_dagster.registry.entities.baseline import Baseline
 from mlops_dagster.statistics import Counts, psi_groups
-from mlops_dagster.tasks import UNKNOWN_CLASSES, Task
+from mlops_dagster.tasks import UNKNOWN_TASK, Task
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -54,7 +54,7 @@ def day_of_answers(
     slices: Iterable[str],
     baseline: Baseline | None,
     bins: int = 10,
-    task: Task = UNKNOWN_CLASSES,
+    task: Task = UNKNOWN_TASK,
 ) -> DayOfAnswers:
     """Count the labelled answers of a version as champion, from `PredictionLog.labelled`.
 

@@ -2,14 +2,14 @@
 
 from typing import Annotated
 
-from pydantic import BeforeValidator
+from pydantic import AfterValidator, BeforeValidator
 
 from mlops_dagster.documents.strict import StrictModel
 from mlops_dagster.registry.cards.data import Provenance, Validation
 from mlops_dagster.registry.cards.evaluation import OVERALL, EvaluationSlice
 from mlops_dagster.registry.cards.fairness import FairnessAudit
 from mlops_dagster.registry.cards.provable import Provable
-from mlops_dagster.tasks import Classification
+from mlops_dagster.tasks import DEFAULT_KIND, Task, task_of_kind
 
 
 def _several(audits: object) -> object:
@@ -19,6 +19,12 @@ def _several(audits: object) -> object:
     return (audits,) if isinstance(audits, FairnessAudit | dict) else audits
 
 
+def _known(kind: str) -> str:
+    """Return the kind of a task; raises ValueError for an unknown one."""
+    task_of_kind(kind)
+    return kind
+
+
 class ModelCard(StrictModel):
     """The model card of a version. Each part may be added later; production requires that none is `missing()`.
 
@@ -26,6 +32,8 @@ class ModelCard(StrictModel):
     ('provenance', 'evaluation', 'fairness')
     """
 
+    task: Annotated[str, AfterValidator(_known)] = DEFAULT_KIND
+    """The kind of the model's task, which says what measures the evaluation must have."""
     provenance: Provenance | None = None
     evaluation: tuple[EvaluationSlice, ...] = ()
     intended_use: str = ""
@@ -40,6 +48,11 @@ class ModelCard(StrictModel):
     """One sentence for each column that changed within the training set, with the consequence for drift."""
     provable: Provable | None = None
     """The losses that the daily checks can prove; None if not computed, which does not count as a missing part."""
+
+    @property
+    def kind(self) -> type[Task]:
+        """The class of the model's task."""
+        return task_of_kind(self.task)
 
     @property
     def overall(self) -> EvaluationSlice | None:
@@ -68,7 +81,7 @@ class ModelCard(StrictModel):
         if self.overall is None:
             return [f"evaluation.{OVERALL}"]
         metrics = self.overall.metrics
-        return [f"evaluation.{OVERALL}.{name}" for name in Classification.required if name not in metrics]
+        return [f"evaluation.{OVERALL}.{name}" for name in self.kind.required if name not in metrics]
 
     def _missing_fairness(self) -> list[str]:
         if not any(audit.groups for audit in self.fairness):

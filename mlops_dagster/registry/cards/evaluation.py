@@ -8,7 +8,8 @@ from pydantic import AfterValidator, Field, model_validator
 
 from mlops_dagster.documents.strict import StrictModel
 from mlops_dagster.registry.cards.parts import Metrics, NonNegative
-from mlops_dagster.tasks import UNKNOWN_CLASSES, Task
+from mlops_dagster.statistics import wilson_interval
+from mlops_dagster.tasks import ACCURACY, UNKNOWN_TASK, Measure, Task
 
 OVERALL = "overall"
 
@@ -30,7 +31,7 @@ class EvaluationSlice(StrictModel):
     rows: NonNegative
     metrics: Metrics
     counts: dict[str, dict[str, NonNegative]] = Field(default_factory=dict)
-    """The count of each predicted class, by true class: the metrics follow from these. Empty if not known."""
+    """The count of each prediction by truth, from which the metrics follow. Empty if not known, or not counted."""
     intervals: dict[str, Interval] = Field(default_factory=dict)
     """The lower and upper bound of a metric, with 95 % confidence, if known."""
 
@@ -42,9 +43,10 @@ class EvaluationSlice(StrictModel):
         return self
 
 
-def evaluate(name: str, y_true: npt.ArrayLike, y_pred: npt.ArrayLike, task: Task = UNKNOWN_CLASSES) -> EvaluationSlice:
+def evaluate(name: str, y_true: npt.ArrayLike, y_pred: npt.ArrayLike, task: Task = UNKNOWN_TASK) -> EvaluationSlice:
     """Return the slice of rows with these true and predicted labels, one of each a row, by the measures of `task`.
 
+    Each slice has its accuracy, the share of answers that are not wrong, by which concept drift and collapse are told.
     The intervals take the rows as independent.
 
     Raises InvalidInputError for no rows, unequal lengths and missing labels.
@@ -57,7 +59,10 @@ def evaluate(name: str, y_true: npt.ArrayLike, y_pred: npt.ArrayLike, task: Task
     """
     true, predicted = np.asarray(y_true), np.asarray(y_pred)
     sums = task.sums(true, predicted)
-    found = task.measures(sums)
+    found = dict(task.measures(sums))
+    if ACCURACY not in found:
+        right = len(true) - int(task.wrong(predicted, true).sum())
+        found[ACCURACY] = Measure(right / len(true), wilson_interval(right, len(true)))
     return EvaluationSlice(
         name=name,
         rows=len(true),

@@ -1,4 +1,4 @@
-"""Differences of a version's results between the groups of an attribute, by fairlearn."""
+"""Differences of a version's results between the groups of an attribute."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from mlops_dagster.errors import InvalidInputError
 from mlops_dagster.frames.values import text_of
 from mlops_dagster.registry.cards.parts import Metrics, NonNegative, Share
 from mlops_dagster.statistics.bins.columns import Column, as_objects, is_missing
+from mlops_dagster.tasks import UNKNOWN_TASK, GroupRates, Task
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,13 +20,7 @@ if TYPE_CHECKING:
 MIN_GROUP_ROWS = 30  # a share of 90 % seen in 30 rows is known to 11 points either way; in fewer it is a guess
 MISSING_GROUP = "(missing)"
 MOST_RATES = 20
-"""Of 1,000 classes and as many groups a million selection rates would be nobody's reading, and 40 MB of a card."""
-
-ACCURACY = "accuracy"
-DEMOGRAPHIC_PARITY = "demographic_parity_difference"
-EQUALIZED_ODDS = "equalized_odds_difference"
-
-SELECTED, RIGHTLY, WRONGLY = "selection_rate", "true_positive_rate", "false_positive_rate"
+"""A gap may have a rate for each of 1,000 classes: a million rates of as many groups would be 40 MB of a card."""
 
 
 class FairnessAudit(StrictModel):
@@ -37,17 +32,17 @@ class FairnessAudit(StrictModel):
 
     attribute: str
     groups: dict[str, Metrics]
-    """By group: `rows`, `accuracy`, and the rates for which the group has rows."""
+    """By group: `rows`, the task's merit, such as `accuracy`, and its rates for which the group has rows."""
     max_gap: Share | None
-    """The gap in accuracy; None if fewer than two groups have enough rows, so that nothing was compared."""
+    """The gap in the merit; None if fewer than two groups have enough rows, so that nothing was compared."""
     note: str = ""
     positive: str | None = None
-    """The class that the rates are about; None if each class has its own selection rate."""
+    """The truth that the rates are about; None if they are of all truths alike."""
     gaps: dict[str, Share] = Field(default_factory=dict)
-    """`accuracy`; `demographic_parity_difference`, in selection rates; `equalized_odds_difference`, the wider of
-    those in true and in false positive rates. One that fewer than two groups have the rows for is left out."""
+    """The gap in the merit, by its name, and those in the task's rates, such as `demographic_parity_difference`. One
+    that fewer than two groups have the rows for is left out."""
     min_group_rows: NonNegative = 0
-    """The least rows with which a group takes part; for the equalized odds, of each truth."""
+    """The least rows with which a group takes part; for some rates, of each truth."""
     left_out: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     """By gap, the groups with too few rows for it."""
 
@@ -60,14 +55,16 @@ def audit_fairness(
     attribute: str,
     positive: str | None = None,
     min_group_rows: int = MIN_GROUP_ROWS,
+    task: Task = UNKNOWN_TASK,
 ) -> FairnessAudit:
-    """Compare the groups of an attribute by accuracy, selection rate and error rates.
+    """Compare the groups of an attribute by the merit of `task`, and by its rates.
 
-    With `positive`, the class whose prediction matters to people, come the rates at which it is predicted
-    (`selection_rate`), rightly (`true_positive_rate`) and wrongly (`false_positive_rate`), against all other
-    classes; a group without a row to take a rate of has none. Without `positive`, as for three classes of equal
-    rank, comes the selection rate of each class; of more than `MOST_RATES` classes, of those whose rates are farthest
-    apart. The gap is over all of them. A missing group is a group: "(missing)".
+    The merit of a classification is accuracy. With `positive`, the class whose prediction matters to people, come the
+    rates at which it is predicted (`selection_rate`), rightly (`true_positive_rate`) and wrongly
+    (`false_positive_rate`), against all other classes; a group without a row to take a rate of has none. Without
+    `positive`, as for three classes of equal rank, comes the selection rate of each class; of more than `MOST_RATES`
+    classes, of those whose rates are farthest apart. The gap is over all of them. A missing group is a group:
+    "(missing)".
 
     Raises InvalidInputError for no rows, unequal lengths, missing labels, and `min_group_rows` under 1.
 
@@ -79,46 +76,42 @@ def audit_fairness(
     {'rows': 40.0, 'accuracy': 0.5, 'selection_rate': 0.0, 'true_positive_rate': 0.0, 'false_positive_rate': 0.0}
     >>> audit.gaps
     {'accuracy': 0.5, 'demographic_parity_difference': 0.5, 'equalized_odds_difference': 1.0}
-
-    Sources: Agarwal et al., ICML 2018, arXiv:1803.02453 (demographic parity); Hardt, Price and Srebro, NIPS 2016,
-    arXiv:1610.02413 (equalized odds); as fairlearn computes them.
     """
     if min_group_rows < 1:
         raise InvalidInputError(f"a group cannot be judged on less than one row, got min_group_rows={min_group_rows}")
     cells = _cells(y_true, y_pred, groups)
     rows = cells.groupby("group")["rows"].sum()
-    rates = _rates_of_all(cells) if positive is None else _rates_of(cells, positive)
-    table = rows.to_frame().assign(accuracy=_share(cells["true"] == cells["predicted"], cells)).join(rates)
-
-    enough = rows >= min_group_rows
-    compared = {ACCURACY: (enough, [ACCURACY])}
-    compared[DEMOGRAPHIC_PARITY] = (enough, [name for name in map(str, rates) if name.startswith(SELECTED)])
-    if positive is not None:
-        positives = cells["rows"].where(cells["true"] == positive, 0).groupby(cells["group"]).sum()
-        of_each_truth = (positives >= min_group_rows) & (rows - positives >= min_group_rows)
-        compared[EQUALIZED_ODDS] = (of_each_truth, [RIGHTLY, WRONGLY])
-    spreads = {gap: _spreads(table.loc[judged, names]) for gap, (judged, names) in compared.items()}
-    gaps = {gap: float(spreads[gap].max()) for gap, (judged, _) in compared.items() if judged.sum() > 1}
-    if positive is None:
-        table = table.drop(columns=spreads[DEMOGRAPHIC_PARITY].sort_values(ascending=False).index[MOST_RATES:])
+    lost = cells["rows"] * task.losses(cells["predicted"].to_numpy(), cells["true"].to_numpy())
+    merit = (rows - lost.groupby(cells["group"]).sum()) / rows
+    compared = [GroupRates(task.merit, merit.to_frame(task.merit), rows), *task.group_rates(cells, positive)]
+    table, gaps, left_out = rows.to_frame(), {}, {}
+    for each in compared:
+        judged = each.rows.index[each.rows >= min_group_rows]
+        spreads = _spreads(each.rates.loc[judged])
+        if len(judged) > 1:
+            gaps[each.gap] = float(spreads.max())
+        if len(judged) < len(rows):
+            left_out[each.gap] = tuple(each.rows.index.difference(judged, sort=False))
+        farthest = spreads.sort_values(ascending=False).index[:MOST_RATES]
+        table = table.join(each.rates[[name for name in each.rates if name in farthest]])
     return FairnessAudit(
         attribute=attribute,
         groups={
             str(group): {str(name): float(value) for name, value in row.dropna().items()}
             for group, row in table.iterrows()
         },
-        max_gap=gaps.get(ACCURACY),
+        max_gap=gaps.get(task.merit),
         positive=positive,
         gaps=gaps,
         min_group_rows=min_group_rows,
-        left_out={gap: tuple(judged.index[~judged]) for gap, (judged, _) in compared.items() if not judged.all()},
+        left_out=left_out,
     )
 
 
 def _cells(y_true: Column, y_pred: Column, groups: Column) -> pd.DataFrame:
     """Return the number of rows (`rows`) of each combination of true, predicted and group, all as strings.
 
-    fairlearn gets equal rows as one row with a weight: 12,000 single rows take it five times as long.
+    Equal rows are one row with a weight: 12,000 single rows take fairlearn five times as long.
     """
     import pandas as pd
 
@@ -134,45 +127,6 @@ def _cells(y_true: Column, y_pred: Column, groups: Column) -> pd.DataFrame:
     return pd.DataFrame([[*cell, count] for cell, count in sorted(found.items())], columns=[*columns, "rows"])
 
 
-def _rates_of(cells: pd.DataFrame, positive: str) -> pd.DataFrame:
-    """Return selection, true and false positive rate by group; NaN if the group lacks rows for a rate."""
-    import pandas as pd
-
-    is_it, said_it = cells["true"] == positive, cells["predicted"] == positive
-    return pd.DataFrame(
-        {
-            SELECTED: _share(said_it, cells),
-            RIGHTLY: _share(said_it, cells[is_it]),
-            WRONGLY: _share(said_it, cells[~is_it]),
-        }
-    )
-
-
-def _rates_of_all(cells: pd.DataFrame) -> pd.DataFrame:
-    """By group: the selection rate of each class. Fairlearn knows two classes: asked once a class, 1,000 take hours."""
-    rows = cells.pivot_table(index="group", columns="predicted", values="rows", aggfunc="sum", fill_value=0)
-    rows = rows.reindex(columns=sorted({*cells["true"], *cells["predicted"]}), fill_value=0)
-    return rows.div(rows.sum(axis=1), axis=0).add_prefix(f"{SELECTED}[").add_suffix("]")
-
-
-def _share(chosen: pd.Series[bool], cells: pd.DataFrame) -> pd.Series[float]:
-    """Return the share of chosen rows among these cells' rows, by group."""
-    import pandas as pd
-    from fairlearn.metrics import MetricFrame, selection_rate
-
-    if cells.empty:
-        return pd.Series(dtype=float)
-    frame = MetricFrame(
-        metrics=selection_rate,
-        y_true=cells["true"],
-        y_pred=chosen[cells.index].astype(int),
-        sensitive_features=cells["group"],
-        sample_params={"sample_weight": cells["rows"]},
-    )
-    found: pd.Series[float] = frame.by_group
-    return found
-
-
 def _spreads(rates: pd.DataFrame) -> pd.Series[float]:
-    """Of each rate, its highest value in any group less its lowest."""
+    """Return of each rate its highest value in any group less its lowest."""
     return rates.max() - rates.min()

@@ -8,7 +8,6 @@ from mlops_dagster.registry.cards.fairness import FairnessAudit
 from mlops_dagster.registry.cards.wording import (
     Table,
     columns,
-    confusion_table,
     data_lines,
     gap_lines,
     group_table,
@@ -16,9 +15,11 @@ from mlops_dagster.registry.cards.wording import (
     provable_lines,
     slice_table,
     slice_title,
-    worst_classes,
+    truth_table,
     worst_title,
+    worst_truths,
 )
+from mlops_dagster.tasks import Task
 
 
 def to_markdown(card: ModelCard) -> str:
@@ -29,23 +30,23 @@ def to_markdown(card: ModelCard) -> str:
         "Evaluation": _evaluation(card),
         "What the daily checks can prove": _bullets(provable_lines(card.provable)),
         "Known failure modes": _bullets(card.failure_modes),
-        "Fairness": "\n\n".join(_fairness(audit) for audit in card.fairness),
+        "Fairness": "\n\n".join(_fairness(audit, card.kind) for audit in card.fairness),
         "Contacts": _bullets(card.contacts),
     }
     return "\n\n".join(f"## {title}\n\n{text or '_absent_'}" for title, text in sections.items()) + "\n"
 
 
 def _evaluation(card: ModelCard) -> str:
-    tables = [_table(slice_title(card.evaluation), slice_table(card.evaluation))]
+    tables = [_table(slice_title(card.evaluation), slice_table(card.evaluation, card.kind.merit))]
     if card.overall is not None:
-        tables.append(_table("true, by predicted", confusion_table(card.overall)))
-        tables.append(_table(worst_title(card.overall), worst_classes(card.overall)))
+        tables.append(_table("true, by predicted", truth_table(card.overall)))
+        tables.append(_table(worst_title(card.overall, card.kind), worst_truths(card.overall)))
     return "\n\n".join(filter(None, (*tables, escape(card.shared_days))))
 
 
-def _fairness(audit: FairnessAudit) -> str:
-    table = _table(group_title(audit), group_table(audit))
-    return "\n\n".join(filter(None, (_bullets(gap_lines(audit)), escape(audit.note), table)))
+def _fairness(audit: FairnessAudit, task: type[Task]) -> str:
+    table = _table(group_title(audit), group_table(audit, task.merit))
+    return "\n\n".join(filter(None, (_bullets(gap_lines(audit, task)), escape(audit.note), table)))
 
 
 def _bullets(lines: Sequence[str]) -> str:

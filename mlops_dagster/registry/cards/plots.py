@@ -13,7 +13,7 @@ from mlops_dagster.documents.texts import printable
 from mlops_dagster.registry.cards.densities import density
 from mlops_dagster.registry.cards.evaluation import EvaluationSlice
 from mlops_dagster.registry.cards.fairness import FairnessAudit
-from mlops_dagster.registry.cards.wording import MOST_CLASSES, MOST_LINES, labels
+from mlops_dagster.registry.cards.wording import MOST_LINES, MOST_TRUTHS, labels
 from mlops_dagster.registry.entities.baseline import Baseline
 from mlops_dagster.statistics import CategoricalBins, Histogram, wilson_interval
 
@@ -57,30 +57,30 @@ def metrics_plot(slices: Sequence[EvaluationSlice]) -> str:
         return _svg(figure)
 
 
-def accuracy_plot(audit: FairnessAudit) -> str:
-    """Return a plot of each group's accuracy with Wilson's interval; groups left out of the gap are pale."""
+def merit_plot(audit: FairnessAudit, merit: str) -> str:
+    """Return a plot of each group's merit with Wilson's interval; groups left out of the gap are pale."""
     groups = sorted(audit.groups.items(), key=lambda item: -item[1].get("rows", 0))[:MOST_LINES]
-    shown = {name: metrics for name, metrics in sorted(groups) if "accuracy" in metrics}
-    left_out = audit.left_out.get("accuracy", ())
-    with _drawing(f"accuracy by {audit.attribute}", 8.4, 0.7 + 0.25 * len(shown)) as figure:
+    shown = {name: metrics for name, metrics in sorted(groups) if merit in metrics}
+    left_out = audit.left_out.get(merit, ())
+    with _drawing(f"{merit} by {audit.attribute}", 8.4, 0.7 + 0.25 * len(shown)) as figure:
         axes = figure.add_subplot()
         for place, (name, metrics) in enumerate(shown.items()):
-            rows, accuracy = round(metrics.get("rows", 0)), metrics["accuracy"]
-            right = min(rows, max(0, round(accuracy * rows)))
+            rows, value = round(metrics.get("rows", 0)), metrics[merit]
+            right = min(rows, max(0, round(value * rows)))
             colour = FAINT if name in left_out else COLOURS[0]
-            _mark(axes, accuracy, place, wilson_interval(right, rows), colour, "accuracy")
+            _mark(axes, value, place, wilson_interval(right, rows), colour, merit)
         _name_lines(axes, [f"{_short(name)} ({metrics.get('rows', 0):,.0f})" for name, metrics in shown.items()])
-        axes.set_xlabel("accuracy, with 95 % interval (rows)")
+        axes.set_xlabel(f"{merit}, with 95 % interval (rows)")
         return _svg(figure)
 
 
-def confusion_plot(part: EvaluationSlice) -> str:
-    """Return a plot of shares and counts by true and predicted class; "" without classes or with too many."""
+def truth_plot(part: EvaluationSlice) -> str:
+    """Return a plot of shares and counts of predictions by truth; "" without counts or with too many truths."""
     names = labels(part)
-    if not names or len(names) > MOST_CLASSES:
+    if not names or len(names) > MOST_TRUTHS:
         return ""
     size = 1.6 + max(0.8, min(6.0, 0.8 * len(names)))
-    with _drawing("confusion", size + 0.6, size) as figure:
+    with _drawing("predictions by truth", size + 0.6, size) as figure:
         axes = figure.add_subplot()
         counts = [[part.counts.get(truth, {}).get(said, 0) for said in names] for truth in names]
         shares = [[count / (sum(row) or 1) for count in row] for row in counts]

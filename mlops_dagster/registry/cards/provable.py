@@ -29,11 +29,11 @@ class ProvableDrift(StrictModel):
 
 
 class ProvableFloor(StrictModel):
-    """The losses that the macro-F1 floor can prove."""
+    """The losses that the floor of the headline measure can prove."""
 
     floor: Share
-    macro_f1: Share | None
-    """The macro-F1 of the card."""
+    evaluated: Share | None
+    """The headline measure of the card."""
     days_to_rows: NonNegative | None
     """Days until the floor has the labels that it needs; None if the window never has them, or if unknown."""
     by_chance: Share | None

@@ -6,19 +6,15 @@ from typing import TypeAlias
 
 from mlops_dagster.registry.cards.data import Provenance, Validation
 from mlops_dagster.registry.cards.evaluation import OVERALL, EvaluationSlice
-from mlops_dagster.registry.cards.fairness import ACCURACY, DEMOGRAPHIC_PARITY, EQUALIZED_ODDS, FairnessAudit
+from mlops_dagster.registry.cards.fairness import FairnessAudit
 from mlops_dagster.registry.cards.provable import Provable
+from mlops_dagster.tasks import Task
 
 Table: TypeAlias = list[tuple[str, Mapping[str, str]]]
 """Lines, each with its name and its cells by column."""
 
-GAPS = {
-    ACCURACY: "accuracy",
-    DEMOGRAPHIC_PARITY: "selection rate (demographic parity)",
-    EQUALIZED_ODDS: "true or false positive rate (equalized odds)",
-}
-MOST_CLASSES = 30
-"""The largest number of classes in a confusion table or plot."""
+MOST_TRUTHS = 30
+"""The largest number of truths in a table or plot of predictions by truth."""
 _WORST = 20
 MOST_LINES = 40
 """So many slices or groups are read in one table; a card has all of them as JSON."""
@@ -50,21 +46,22 @@ def provable_lines(found: Provable | None) -> Sequence[str]:
     return found.lines if found is not None else ("Not known: the card was not made by a retraining.",)
 
 
-def gap_lines(audit: FairnessAudit) -> list[str]:
+def gap_lines(audit: FairnessAudit, task: type[Task]) -> list[str]:
     """Return a line for each gap, with the groups that it leaves out."""
     if audit.max_gap is None:
         few = f"fewer than two have {audit.min_group_rows} rows"
         return [f"Too few rows to compare the groups of {audit.attribute}: {few}."]
-    gaps = {ACCURACY: audit.max_gap, **audit.gaps}
-    lines = [_gap_line(audit, name, gap) for name, gap in gaps.items()]
-    lines += [f"Too few rows to compare {GAPS.get(name, name)}." for name in audit.left_out if name not in gaps]
+    gaps = {task.merit: audit.max_gap, **audit.gaps}
+    headings = task.gap_headings
+    lines = [_gap_line(audit, name, headings.get(name, name), gap) for name, gap in gaps.items()]
+    lines += [f"Too few rows to compare {headings.get(name, name)}." for name in audit.left_out if name not in gaps]
     if audit.positive is not None:
-        lines.append(f"Rates are those of the class {audit.positive}.")
+        lines.append(f"Rates are those of the {task.truth_noun} {audit.positive}.")
     return lines
 
 
-def _gap_line(audit: FairnessAudit, name: str, gap: float) -> str:
-    line = f"Widest gap in {GAPS.get(name, name)} between groups of {audit.attribute}: {gap:.4f}."
+def _gap_line(audit: FairnessAudit, name: str, heading: str, gap: float) -> str:
+    line = f"Widest gap in {heading} between groups of {audit.attribute}: {gap:.4f}."
     left_out = audit.left_out.get(name)
     if not left_out:
         return line
@@ -87,11 +84,11 @@ def scores(part: EvaluationSlice) -> dict[str, str]:
     return cells
 
 
-def slice_table(slices: Sequence[EvaluationSlice]) -> Table:
-    """Return a line for each slice; of more than `MOST_LINES`, all rows and those surely the least accurate."""
+def slice_table(slices: Sequence[EvaluationSlice], merit: str) -> Table:
+    """Return a line for each slice; of more than `MOST_LINES`, all rows and those with surely the least merit."""
     shown = list(slices)
     if len(shown) > MOST_LINES:
-        shown = sorted(shown, key=lambda part: (part.name != OVERALL, _accuracy_at_most(part)))[:MOST_LINES]
+        shown = sorted(shown, key=lambda part: (part.name != OVERALL, _at_most(part, merit)))[:MOST_LINES]
     return [(part.name, scores(part)) for part in shown]
 
 
@@ -100,12 +97,12 @@ def slice_title(slices: Sequence[EvaluationSlice]) -> str:
     return "slice" if len(slices) <= MOST_LINES else f"slice, the worst {MOST_LINES} of {len(slices):,}"
 
 
-def group_table(audit: FairnessAudit) -> Table:
-    """Return a line for each group; of more than `MOST_LINES`, the least accurate of those with enough rows."""
+def group_table(audit: FairnessAudit, merit: str) -> Table:
+    """Return a line for each group; of more than `MOST_LINES`, those of least merit that have enough rows."""
     shown = list(audit.groups.items())
     if len(shown) > MOST_LINES:
-        few = set(audit.left_out.get(ACCURACY, ()))
-        shown = sorted(shown, key=lambda group: (group[0] in few, group[1].get(ACCURACY, 0.0)))[:MOST_LINES]
+        few = set(audit.left_out.get(merit, ()))
+        shown = sorted(shown, key=lambda group: (group[0] in few, group[1].get(merit, 0.0)))[:MOST_LINES]
     return [
         (group, {name: f"{value:,.0f}" if name == "rows" else f"{value:.4g}" for name, value in metrics.items()})
         for group, metrics in shown
@@ -118,29 +115,29 @@ def group_title(audit: FairnessAudit) -> str:
     return audit.attribute if groups <= MOST_LINES else f"{audit.attribute}, the worst {MOST_LINES} of {groups:,}"
 
 
-def _accuracy_at_most(part: EvaluationSlice) -> float:
-    """Return the upper bound of a slice's accuracy, so that a slice of few rows is not the worst by chance.
+def _at_most(part: EvaluationSlice, merit: str) -> float:
+    """Return the upper bound of a slice's merit, so that a slice of few rows is not the worst by chance.
 
-    Without an interval it is the accuracy; 1 if that is not known either.
+    Without an interval it is the merit; 1 if that is not known either.
     """
-    known = part.metrics.get(ACCURACY, 1.0)
-    return part.intervals.get(ACCURACY, (known, known))[1]
+    known = part.metrics.get(merit, 1.0)
+    return part.intervals.get(merit, (known, known))[1]
 
 
-def confusion_table(part: EvaluationSlice) -> Table:
-    """Return a line for each true class with the count of each predicted class; empty above `MOST_CLASSES`."""
+def truth_table(part: EvaluationSlice) -> Table:
+    """Return a line for each truth with the count of each prediction; empty without counts, and over `MOST_TRUTHS`."""
     names = labels(part)
-    if len(names) > MOST_CLASSES:
+    if len(names) > MOST_TRUTHS:
         return []
     return [(truth, {said: f"{part.counts.get(truth, {}).get(said, 0):,}" for said in names}) for truth in names]
 
 
-def worst_classes(part: EvaluationSlice) -> Table:
-    """Return the 20 true classes with the most wrong answers, in place of a confusion table too large to read.
+def worst_truths(part: EvaluationSlice) -> Table:
+    """Return the 20 truths with the most wrong answers, in place of a table too large to read.
 
-    Empty if all classes fit into `confusion_table`.
+    Empty if all truths fit into `truth_table`.
     """
-    if len(labels(part)) <= MOST_CLASSES:
+    if len(labels(part)) <= MOST_TRUTHS:
         return []
     wrong = {
         truth: {said: count for said, count in row.items() if said != truth and count}
@@ -160,9 +157,9 @@ def _errors(row: Mapping[str, int], wrong: Mapping[str, int]) -> dict[str, str]:
     }
 
 
-def worst_title(part: EvaluationSlice) -> str:
-    """Return the head of the first column of `worst_classes`."""
-    return f"true class, the worst {len(worst_classes(part))} of {len(labels(part)):,}"
+def worst_title(part: EvaluationSlice, task: type[Task]) -> str:
+    """Return the head of the first column of `worst_truths`."""
+    return f"true {task.truth_noun}, the worst {len(worst_truths(part))} of {len(labels(part)):,}"
 
 
 def columns(table: Table) -> list[str]:
@@ -171,7 +168,7 @@ def columns(table: Table) -> list[str]:
 
 
 def labels(part: EvaluationSlice) -> list[str]:
-    """Return the classes that were true or predicted, sorted."""
+    """Return the texts that were true or predicted, sorted."""
     return sorted({*part.counts, *(said for row in part.counts.values() for said in row)})
 
 

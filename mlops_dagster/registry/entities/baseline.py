@@ -9,11 +9,11 @@ import orjson
 
 from mlops_dagster.documents.readable import reading_row
 from mlops_dagster.errors import InvalidInputError
-from mlops_dagster.registry.entities.calibration import Calibration
 from mlops_dagster.registry.entities.design_effects import design_effects_of
 from mlops_dagster.registry.entities.regimes import Regimes, regimes_of
 from mlops_dagster.statistics.bins.histogram import Histogram
 from mlops_dagster.statistics.design_effects.design_effect import DesignEffect
+from mlops_dagster.tasks.calibration import Calibration
 
 PAIRED: Final = "paired"
 """The name, among the design effects, of the daily difference between a version and the champion of its time."""

@@ -10,7 +10,7 @@ from mlops_dagster.registry.entities.baseline import Baseline
 from mlops_dagster.registry.entities.guard_and_hold import GuardPolicy, Hold
 from mlops_dagster.registry.entities.stages import Stage
 from mlops_dagster.schema import ModelSchema
-from mlops_dagster.tasks import UNKNOWN_CLASSES, Task
+from mlops_dagster.tasks import UNKNOWN_TASK, Task
 
 EventKind = Literal[
     "registered",
@@ -58,7 +58,7 @@ class ModelVersion:
     @property
     def task(self) -> Task:
         """The task of its schema; without a schema, a classification whose classes are not known."""
-        return UNKNOWN_CLASSES if self.schema is None else self.schema.task
+        return UNKNOWN_TASK if self.schema is None else self.schema.task
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,5 @@
 """The gates that a version must pass before it may be champion."""
 
-from typing import Annotated
-
-from pydantic import Field
-
-from mlops_dagster.documents.strict import StrictModel
 from mlops_dagster.errors import (
     ApprovalError,
     IncompleteCardError,
@@ -16,21 +11,12 @@ from mlops_dagster.errors import (
 )
 from mlops_dagster.registry.cards import ModelCard
 from mlops_dagster.registry.entities.entities import Event, ModelVersion
+from mlops_dagster.tasks import Least, QualityLimits, Task
 
 
-class GatePolicy(StrictModel):
+class GatePolicy(QualityLimits):
     """The gates of one model: limits on the "overall" slice of the card, approvers, and a signature."""
 
-    min_micro_f1: Annotated[
-        float,
-        Field(
-            ge=0,
-            le=1,
-            description="least micro-F1 on the held-out days. The default is for easy tasks; set the least value "
-            "that is still useful: over the share of the commonest class, which takes no model, and under the "
-            "interval that the first cards give, so that chance closes no gate",
-        ),
-    ] = 0.91
     approvers: tuple[str, ...] = ()
     """The people who may approve a version; if any are named, one of them must."""
     signature: bool = False
@@ -56,7 +42,7 @@ def failed_gates(
         _signature_gate(name, policy, unsigned),
         _card_gate(name, card),
         _validation_gate(name, card),
-        _quality_gate(name, card, policy),
+        _quality_gate(name, card, policy, version.task),
         _approval_gate(name, policy, review),
     )
     return tuple(error for error in found if error is not None)
@@ -95,21 +81,22 @@ def _validation_gate(name: str, card: ModelCard) -> RefusedError | None:
     )
 
 
-def _quality_gate(name: str, card: ModelCard, policy: GatePolicy) -> RefusedError | None:
+def _quality_gate(name: str, card: ModelCard, policy: GatePolicy, task: Task) -> RefusedError | None:
+    errors = (_under_least(name, card, least) for least in task.least(policy))
+    return next((error for error in errors if error is not None), None)
+
+
+def _under_least(name: str, card: ModelCard, least: Least) -> QualityGateError | None:
     overall = card.overall
-    micro_f1 = None if overall is None else overall.metrics.get("micro_f1")
-    promise = f"{name}: the quality gate promises micro-F1 >= {policy.min_micro_f1:g}"
-    if overall is None or micro_f1 is None:
+    value = None if overall is None else overall.metrics.get(least.measure)
+    promise = f"{name}: the quality gate promises {least.heading} >= {least.value:g}"
+    if overall is None or value is None:
         return QualityGateError(f"{promise}, and its card says nothing of it; attach a card that has it")
-    if micro_f1 >= policy.min_micro_f1:
+    if value >= least.value:
         return None
-    interval = overall.intervals.get("micro_f1")
+    interval = overall.intervals.get(least.measure)
     between = "" if interval is None else f" (95 % interval {interval[0]:.4f} to {interval[1]:.4f})"
-    return QualityGateError(
-        f"{promise}, and its card says {micro_f1:.4f}{between}; train a better one, or set `gates.min_micro_f1` of "
-        "this model to the least value that is still useful: over the share of the commonest class, under the interval "
-        "of its cards"
-    )
+    return QualityGateError(f"{promise}, and its card says {value:.4f}{between}; train a better one, or {least.advice}")
 
 
 def _approval_gate(name: str, policy: GatePolicy, review: Event | None) -> RefusedError | None:

@@ -1,13 +1,11 @@
 """Checks that an object is an acceptable estimator for its task, before the fit where possible."""
 
 from collections.abc import Collection
-from typing import Any
 
 from mlops_dagster.errors import UnsafeArtifactError
 from mlops_dagster.registry.estimators.skops_file import untrusted_types
 from mlops_dagster.registry.estimators.trusted import not_trusted
 from mlops_dagster.tasks import Task
-from mlops_dagster.tasks.classifiers import core_of
 
 
 def check_unfitted(estimator: object, task: type[Task], trusted: Collection[str] = ()) -> None:
@@ -20,12 +18,3 @@ def check_unfitted(estimator: object, task: type[Task], trusted: Collection[str]
     types = untrusted_types(estimator, trusted)
     if types:
         raise UnsafeArtifactError(not_trusted(type(estimator).__name__, types))
-
-
-def for_classes_by_name(estimator: Any) -> Any:
-    """Return an unfitted estimator that can be fitted on classes by name; only XGBoost's needs a wrapper for that."""
-    if not type(core_of(estimator)).__module__.startswith("xgboost."):
-        return estimator
-    from mlops_dagster.registry.estimators.coded_labels import CodedLabels
-
-    return CodedLabels(estimator)

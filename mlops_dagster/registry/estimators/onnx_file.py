@@ -1,13 +1,14 @@
-"""Classifiers in ONNX files, run by onnxruntime, with scikit-learn's interface."""
+"""Models in ONNX files, run by onnxruntime."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlops_dagster.errors import InvalidInputError, ModelFailedError
 from mlops_dagster.extras import require
-from mlops_dagster.registry.estimators.onnx_classes import class_labels
-from mlops_dagster.registry.estimators.onnx_inputs import Port, check_inputs, feeds
+from mlops_dagster.registry.estimators.estimator import Estimator
+from mlops_dagster.registry.estimators.onnx_inputs import check_inputs, feeds
 from mlops_dagster.schema import ModelSchema
+from mlops_dagster.tasks import OnnxPort, Task
 
 if TYPE_CHECKING:
     import numpy as np
@@ -16,60 +17,29 @@ if TYPE_CHECKING:
     from onnx import ModelProto
     from onnxruntime import InferenceSession  # type: ignore[import-untyped]  # it ships no types
 
-_LABELS = ("tensor(string)", "tensor(int64)", "tensor(int32)")
-_ZIPMAP = "seq(map("
 
-
-class OnnxClassifier:
-    """An `Estimator` that computes on one CPU thread.
+class OnnxFile:
+    """An `OnnxModel` that computes on one CPU thread.
 
     The model has either one input for each feature, of the same name and one column wide, as skl2onnx makes them from a
-    DataFrame, or a single input of another name for all columns in order. Its probabilities are a matrix or a ZipMap.
-    The class of a row is its label output; for a model without one, the class with the highest probability.
+    DataFrame, or a single input of another name for all columns in order.
     """
 
-    def __init__(self, session: "InferenceSession", model: "ModelProto") -> None:
-        import numpy as np
-
+    def __init__(self, session: "InferenceSession", document: "ModelProto") -> None:
         self._session = session
-        self._inputs: list[Port] = session.get_inputs()
-        self._probabilities = _probabilities_of(session.get_outputs())
-        self._label = _label_of([one for one in session.get_outputs() if one is not self._probabilities])
-        self.classes_: npt.NDArray[np.str_ | np.int64] = np.array(class_labels(model, self._probabilities.name))
-        width = 0 if self._probabilities.type.startswith(_ZIPMAP) else self._probabilities.shape[1]
-        if isinstance(width, int) and width not in (0, len(self.classes_)):
-            raise InvalidInputError(
-                f"the ONNX model names {len(self.classes_)} classes and has {width} probabilities for them; "
-                "export it again, with the classes in the order of the probabilities"
-            )
+        self._inputs: list[OnnxPort] = session.get_inputs()
+        self.outputs: list[OnnxPort] = session.get_outputs()
+        self.document = document
 
     def check_schema(self, schema: ModelSchema) -> None:
         """Raise InvalidInputError if rows of `schema`, one or many, do not fit the inputs of the model."""
         check_inputs(self._inputs, schema)
 
-    def predict_proba(self, X: "pd.DataFrame") -> "npt.NDArray[np.float64]":  # noqa: N803  # scikit-learn's name
-        """Return the probabilities (rows, classes), in the order of `classes_`.
+    def run(self, frame: "pd.DataFrame", outputs: list[str]) -> "list[npt.NDArray[np.generic]]":
+        """Return the values of the outputs of these names for the rows of `frame`.
 
         Raises InvalidInputError for columns that the model does not accept, ModelFailedError if it fails on them.
         """
-        return self._matrix(self._run(X, [self._probabilities.name])[0])
-
-    def predict(self, X: "pd.DataFrame") -> "npt.NDArray[np.generic]":  # noqa: N803  # scikit-learn's name
-        """Return the class of each row; raises as `predict_proba` does."""
-        labels, probabilities = self.predict_with_proba(X)
-        return self.classes_[probabilities.argmax(axis=1)] if labels is None else labels
-
-    def predict_with_proba(
-        self,
-        X: "pd.DataFrame",  # noqa: N803  # scikit-learn's name
-    ) -> "tuple[npt.NDArray[np.generic] | None, npt.NDArray[np.float64]]":
-        """Return the class of each row (None without a label output) and its probabilities, from one run."""
-        if self._label is None:
-            return None, self.predict_proba(X)
-        labels, found = self._run(X, [self._label.name, self._probabilities.name])
-        return self._classes(labels), self._matrix(found)
-
-    def _run(self, frame: "pd.DataFrame", outputs: list[str]) -> "list[npt.NDArray[np.generic]]":
         given = feeds(self._inputs, frame)
         try:
             found: list[npt.NDArray[np.generic]] = self._session.run(outputs, given)
@@ -77,29 +47,11 @@ class OnnxClassifier:
             raise ModelFailedError(f"the ONNX model failed: {error}") from error
         return found
 
-    def _matrix(self, found: "npt.NDArray[np.generic] | list[dict[object, float]]") -> "npt.NDArray[np.float64]":
-        import numpy as np
 
-        if isinstance(found, list):  # a ZipMap
-            found = np.array([[row[label] for label in self.classes_.tolist()] for row in found])
-        return np.asarray(found, dtype=np.float64)
+def load_onnx(file: Path, task: Task) -> Estimator:
+    """Return the model of an ONNX file as an estimator of `task`; weights are read from the folder of the file only.
 
-    def _classes(self, found: "npt.NDArray[np.generic]") -> "npt.NDArray[np.generic]":
-        """Return the labels as classes: if labels are numbers and classes are texts, labels are indices of classes."""
-        labels = found.ravel()
-        if labels.dtype.kind not in "iu" or self.classes_.dtype.kind in "iu":
-            return labels
-        if len(labels) and not (labels.min() >= 0 and labels.max() < len(self.classes_)):
-            some = labels.tolist()[:5]
-            raise ModelFailedError(f"the ONNX model gave labels that are not 0 to {len(self.classes_) - 1}: {some}")
-        named: npt.NDArray[np.generic] = self.classes_[labels.astype("int64")]
-        return named
-
-
-def load_onnx(file: Path) -> OnnxClassifier:
-    """Return the classifier in an ONNX file; external weights are read from the folder of the file only.
-
-    Raises InvalidInputError if it is not such a file, or does not name its classes; MissingExtraError.
+    Raises InvalidInputError if it is not such a file, or its outputs are of another task; MissingExtraError.
     """
     require("onnx", file.name)
     import onnx
@@ -121,30 +73,4 @@ def load_onnx(file: Path) -> OnnxClassifier:
         session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # as above
         raise InvalidInputError(f"onnxruntime {onnxruntime.__version__} cannot run {file.name}: {error}") from error
-    return OnnxClassifier(session, model)
-
-
-def _probabilities_of(outputs: list[Port]) -> Port:
-    found = [
-        one
-        for one in outputs
-        if one.type.startswith(_ZIPMAP) or (one.type in ("tensor(float)", "tensor(double)") and len(one.shape) == 2)
-    ]
-    if len(found) != 1:
-        has = ", ".join(f"{one.name} {one.type}{one.shape}" for one in outputs)
-        raise InvalidInputError(
-            f"the ONNX model must have one output with probabilities [rows, classes], and has {has}"
-        )
-    return found[0]
-
-
-def _label_of(others: list[Port]) -> Port | None:
-    """Return the output with the class of each row; None if the model has probabilities only."""
-    found = [one for one in others if one.type in _LABELS and len(one.shape) in (1, 2) and one.shape[1:] in ([], [1])]
-    named = [one for one in found if "label" in one.name.lower()]
-    if len(found) > 1 and len(named) != 1:
-        raise InvalidInputError(
-            f"the outputs {', '.join(one.name for one in found)} of the ONNX model may each be its label; call one of "
-            "them `label`"
-        )
-    return next(iter(named or found), None)
+    return task.of_onnx(OnnxFile(session, model))

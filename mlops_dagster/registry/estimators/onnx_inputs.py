@@ -1,10 +1,11 @@
 """The inputs of an ONNX model: a check that they accept a schema, and conversion of rows to them."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, cast
 
 from mlops_dagster.errors import InvalidInputError
 from mlops_dagster.schema import Feature, ModelSchema
+from mlops_dagster.tasks import OnnxPort
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,15 +22,7 @@ _NUMBERS = {
 _TEXT = "tensor(string)"
 
 
-class Port(Protocol):
-    """An input or output, as onnxruntime describes it."""
-
-    name: str
-    type: str
-    shape: list[int | str | None]
-
-
-def check_inputs(inputs: Sequence[Port], schema: ModelSchema) -> None:
+def check_inputs(inputs: Sequence[OnnxPort], schema: ModelSchema) -> None:
     """Raise InvalidInputError if rows of `schema`, one or many, do not fit the inputs: every request would fail."""
     for one in inputs:
         if one.shape and isinstance(one.shape[0], int):
@@ -52,7 +45,7 @@ def check_inputs(inputs: Sequence[Port], schema: ModelSchema) -> None:
         _check_kind(one, feature)
 
 
-def feeds(inputs: Sequence[Port], frame: "pd.DataFrame") -> "dict[str, npt.NDArray[np.generic]]":
+def feeds(inputs: Sequence[OnnxPort], frame: "pd.DataFrame") -> "dict[str, npt.NDArray[np.generic]]":
     """Return the array for each input from these rows; raises InvalidInputError for columns that it does not accept."""
     if _is_matrix(inputs, frame.columns):
         return {inputs[0].name: _tensor(inputs[0], frame)}
@@ -60,17 +53,17 @@ def feeds(inputs: Sequence[Port], frame: "pd.DataFrame") -> "dict[str, npt.NDArr
     return {one.name: _tensor(one, frame[[one.name]]) for one in inputs}
 
 
-def _is_matrix(inputs: Sequence[Port], columns: "Sequence[str] | pd.Index[str]") -> bool:
+def _is_matrix(inputs: Sequence[OnnxPort], columns: "Sequence[str] | pd.Index[str]") -> bool:
     return len(inputs) == 1 and inputs[0].name not in columns
 
 
-def _check_columns(inputs: Sequence[Port], columns: "Sequence[str] | pd.Index[str]") -> None:
+def _check_columns(inputs: Sequence[OnnxPort], columns: "Sequence[str] | pd.Index[str]") -> None:
     absent = [one.name for one in inputs if one.name not in columns]
     if absent:
         raise InvalidInputError(f"the ONNX model asks for {', '.join(absent)}, which is not a column of the rows")
 
 
-def _check_kind(wanted: Port, feature: Feature) -> None:
+def _check_kind(wanted: OnnxPort, feature: Feature) -> None:
     if wanted.type == _TEXT and feature.kind == "numeric":
         raise InvalidInputError(
             f"input {wanted.name} of the ONNX model is text, and the feature {feature.name!r} is a number"
@@ -81,12 +74,12 @@ def _check_kind(wanted: Port, feature: Feature) -> None:
         )
 
 
-def _tensor(wanted: Port, frame: "pd.DataFrame") -> "npt.NDArray[np.generic]":
+def _tensor(wanted: OnnxPort, frame: "pd.DataFrame") -> "npt.NDArray[np.generic]":
     values = _texts(wanted, frame) if wanted.type == _TEXT else _numbers(wanted, frame)
     return values.ravel() if len(wanted.shape) == 1 else values
 
 
-def _texts(wanted: Port, frame: "pd.DataFrame") -> "npt.NDArray[np.generic]":
+def _texts(wanted: OnnxPort, frame: "pd.DataFrame") -> "npt.NDArray[np.generic]":
     import numpy as np
 
     values = frame.to_numpy(dtype=np.object_)
@@ -96,7 +89,7 @@ def _texts(wanted: Port, frame: "pd.DataFrame") -> "npt.NDArray[np.generic]":
     return cast("npt.NDArray[np.generic]", values)
 
 
-def _numbers(wanted: Port, frame: "pd.DataFrame") -> "npt.NDArray[np.generic]":
+def _numbers(wanted: OnnxPort, frame: "pd.DataFrame") -> "npt.NDArray[np.generic]":
     import numpy as np
 
     if wanted.type not in _NUMBERS:

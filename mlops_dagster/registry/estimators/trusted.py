@@ -81,7 +81,7 @@ TRUSTED: Final = frozenset(
         "xgboost.sklearn.XGBClassifier",
         "xgboost.sklearn.XGBRFClassifier",
         # This project's.
-        "mlops_dagster.registry.estimators.coded_labels.CodedLabels",
+        "mlops_dagster.tasks.classification.coded_labels.CodedLabels",
     }
 )
 

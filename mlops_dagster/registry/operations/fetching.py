@@ -41,7 +41,7 @@ def load(content: ContentStore, version: ModelVersion, trusted_key: Path | None,
     Raises UnsafeArtifactError, and all that `fetch` raises.
     """
     with tempfile.TemporaryDirectory() as folder:
-        return estimators.load(fetch(content, version, Path(folder, "model"), trusted_key), own_types)
+        return estimators.load(fetch(content, version, Path(folder, "model"), trusted_key), own_types, version.task)
 
 
 def subject(version: ModelVersion) -> Subject | None:

@@ -83,6 +83,7 @@ class Versioning(Session):
             lineage={**origin, **(lineage or {})},
             description=description,
         )
+        _check_card(entry)
         self._require_environment(entry)
         task = type(entry.task)
         with open_source(artifact, self._place.catalogue, self._s3, self._settings.own_types, task) as path:
@@ -101,9 +102,13 @@ class Versioning(Session):
         raise ArtifactChangedError(f"orphans are removed again and again while {model_name} is registered; wait")
 
     def attach_card(self, version: ModelVersion, card: ModelCard) -> ModelVersion:
-        """Set the version's card; a champion's card must be complete (IncompleteCardError)."""
+        """Set the version's card; a champion's card must be complete (IncompleteCardError).
+
+        Raises InvalidInputError for a card of another task than the version's.
+        """
         with self._changing(version.model) as ledger:
             entry = replace(sql.read_version(ledger.connection, version.model, version.version), card=card)
+            _check_card(entry)
             if entry.stage is Stage.PRODUCTION and card.missing():
                 raise IncompleteCardError(
                     f"{entry.model} {entry.version} is in production: no version is without a complete model card, "
@@ -187,6 +192,15 @@ class Versioning(Session):
         with reading(self._engine) as connection:
             sql.read_deployment(connection, model)
             return sql.model_versions(connection, model)
+
+
+def _check_card(version: ModelVersion) -> None:
+    """Raise InvalidInputError if the card is of another kind of task: it would be complete with other measures."""
+    card, kind = version.card, version.task.kind
+    if card is not None and card.task != kind:
+        raise InvalidInputError(
+            f"its card is of the task {card.task!r}, and {version.model} is of {kind!r}; write ModelCard(task={kind!r})"
+        )
 
 
 def _check_kind(connection: Connection, version: ModelVersion, names: "list[str]") -> None:

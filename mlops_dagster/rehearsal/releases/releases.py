@@ -15,11 +15,12 @@ from mlops_dagster.components import ModelSpec
 from mlops_dagster.inference import Scorer
 from mlops_dagster.monitoring import validate_training_set
 from mlops_dagster.registry import ModelCard, ModelVersion
+from mlops_dagster.registry.estimators import Estimator
 from mlops_dagster.rehearsal.releases.bad_release import BadRelease, choose_bad_releases
 from mlops_dagster.retraining import fitting
 from mlops_dagster.retraining.beside_champion import PresentChampion
 from mlops_dagster.retraining.candidate import Candidate, fit_candidate, known_bins
-from mlops_dagster.retraining.trainer import Estimator, Trainer, read_training_set
+from mlops_dagster.retraining.trainer import Trainer, read_training_set
 from mlops_dagster.schema import ModelSchema
 from mlops_dagster.settings import Settings
 from mlops_dagster.stores import Stores
@@ -67,7 +68,8 @@ class Team:
         rarest = rows["label"].value_counts().index[-1]
         naive = _With(self.trainer.SCHEMA, self.trainer, DummyClassifier(strategy="constant", constant=rarest))
         candidate = self._candidate(naive, rows, at)
-        if candidate.metrics["micro_f1"] >= self.spec.gates.min_micro_f1:
+        least = candidate.schema.task.least(self.spec.gates)
+        if all(candidate.metrics[each.measure] >= each.value for each in least):
             return None
         return self._register(candidate, self._card(candidate, rows), at, "baseline of the rarest class")
 
@@ -114,6 +116,7 @@ class Team:
 
     def _card(self, candidate: Candidate, rows: pd.DataFrame) -> ModelCard:
         return ModelCard(
+            task=candidate.schema.task.kind,
             provenance=candidate.provenance,
             evaluation=candidate.evaluation,
             fairness=candidate.fairness,

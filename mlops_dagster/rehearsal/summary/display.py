@@ -18,7 +18,6 @@ from mlops_dagster.registry import Deployment
 from mlops_dagster.rehearsal.plan import Plan
 from mlops_dagster.rehearsal.summary.feed import on_call, row_of, still_open
 from mlops_dagster.rehearsal.summary.summary import RollbackSummary, Summary
-from mlops_dagster.tasks import Classification
 
 ROUTINE_JOBS = ("hourly_monitoring", "performance", "label_drift")
 """The ends of the names of jobs that run every day or week."""
@@ -145,24 +144,23 @@ def figures(summary: Summary) -> dict[str, str]:
 
 def _bad_releases(summary: Summary) -> Table:
     title = "Bad releases of the rehearsal's making"
-    table = Table(
-        "version", "what is wrong with it", "would lose", "its own micro-F1", "what became of it", title=title
-    )
+    quality = f"its own {summary.quality}"
+    table = Table("version", "what is wrong with it", "would lose", quality, "what became of it", title=title)
     for each in summary.bad_releases:
         table.add_row(
             each.version or "-",
             escape(each.what),
             "-" if each.expected_loss is None else f"{each.expected_loss:.1%}",
-            "-" if each.micro_f1 is None else f"{each.micro_f1:.4f}",
+            "-" if each.quality is None else f"{each.quality:.4f}",
             escape(in_short(each.fate)),
         )
     return table
 
 
 def _versions(summary: Summary) -> Table:
-    table = Table("version", "stage", "micro-F1", "why", "digest", title="Versions")
+    table = Table("version", "stage", summary.quality, "why", "digest", title="Versions")
     for each in summary.versions:
-        score = "-" if each.micro_f1 is None else f"{each.micro_f1:.4f}"
+        score = "-" if each.quality is None else f"{each.quality:.4f}"
         table.add_row(each.version, each.final_stage, score, escape(_without_arithmetic(each.why)), each.digest[:12])
     return table
 
@@ -186,14 +184,15 @@ def _without_arithmetic(reason: str) -> str:
 
 
 def _performance(summary: Summary) -> Table:
-    measured = Classification.headings.values()
-    table = Table("version", "as", "answered", *measured, "errors", "P50 / P99 ms", title="In the traffic")
+    table = Table(
+        "version", "as", "answered", *summary.headings.values(), "errors", "P50 / P99 ms", title="In the traffic"
+    )
     for each in summary.performance:
         table.add_row(
             each.version,
             each.role,
             f"{each.requests:,}",
-            *("-" if (found := each.value(name)) is None else f"{found:.4f}" for name in Classification.headings),
+            *("-" if (found := each.value(name)) is None else f"{found:.4f}" for name in summary.headings),
             f"{each.error_rate:.2%}",
             f"{each.p50_ms:.1f} / {each.p99_ms:.1f}",
         )

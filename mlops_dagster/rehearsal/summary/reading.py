@@ -9,7 +9,7 @@ import dagster as dg
 from mlops_dagster.components.compat import AssetCheckExecutionRecordStatus
 from mlops_dagster.loop.roll_out import PROMOTION, PROMOTION_REFUSED
 from mlops_dagster.loop.shown.checks import GATES_OPEN
-from mlops_dagster.monitoring import Performance, performance
+from mlops_dagster.monitoring import PerformanceReport, performance
 from mlops_dagster.predictions import SERVED, audit
 from mlops_dagster.rehearsal.plan import Plan
 from mlops_dagster.rehearsal.releases.bad_release import BadRelease
@@ -25,6 +25,7 @@ from mlops_dagster.rehearsal.summary.summary import (
 )
 from mlops_dagster.rollout import Outcome, Phase, Rollout
 from mlops_dagster.stores import Stores
+from mlops_dagster.tasks import UNKNOWN_TASK, Least, QualityLimits
 
 PAGE = 10_000
 """The largest number of events that Dagster returns at once."""
@@ -47,6 +48,7 @@ def read_summary(
     labelled = stores.log.count_labelled(model)
     batches = _latest_by_partition(instance, _key(plan, "prediction_batch"))
     drift = _latest_by_partition(instance, _key(plan, "drift_report"))
+    performed, gate = _performance(plan, stores), _gate(plan, stores)
     return Summary(
         model=model,
         notes=plan.notes,
@@ -56,8 +58,8 @@ def read_summary(
         logged=found.logged,
         labelled=labelled,
         never_labelled=found.logged - labelled,
-        versions=_versions(plan, stores),
-        bad_releases=[_bad_release(plan, stores, bad, version) for bad, version in bad_releases],
+        versions=_versions(plan, stores, gate.measure),
+        bad_releases=[_bad_release(plan, stores, bad, version, gate.measure) for bad, version in bad_releases],
         refused=[*_refused_by_gates(plan, instance), *_refused(plan, instance)],
         promotions=list(_promotions(plan, instance)),
         rollbacks=[_rollback(plan, stores, rollout) for rollout in _rolled_back(plan, stores)],
@@ -69,7 +71,9 @@ def read_summary(
         retrainings=_retrainings(plan, stores),
         decisions=_decisions(plan, stores),
         alerts=feed_of(stores, model),
-        performance=_performance(plan, stores),
+        performance=[each for each in performed.versions if each.role in SERVED],
+        headings=performed.headings,
+        quality=gate.heading,
         dagster_runs=jobs.total(),
         runs_by_job=dict(sorted(jobs.items())),
         failed_runs=sum(run.status is dg.DagsterRunStatus.FAILURE for run in runs),
@@ -88,16 +92,16 @@ def _requests(plan: Plan, stores: Stores) -> int:
     return sum(each.counts.requests for each in events if each.role in SERVED)
 
 
-def _versions(plan: Plan, stores: Stores) -> list[VersionSummary]:
+def _versions(plan: Plan, stores: Stores, measure: str) -> list[VersionSummary]:
     return [
         VersionSummary(
-            version.version, version.digest, version.stage.value, version.reason, version.metrics.get("micro_f1")
+            version.version, version.digest, version.stage.value, version.reason, version.metrics.get(measure)
         )
         for version in stores.registry.list(plan.model)
     ]
 
 
-def _bad_release(plan: Plan, stores: Stores, bad: BadRelease, version: str | None) -> BadReleaseSummary:
+def _bad_release(plan: Plan, stores: Stores, bad: BadRelease, version: str | None, measure: str) -> BadReleaseSummary:
     """Return the fate of a bad release; `version` is None if the history ended before it could be released."""
     rollouts = (
         [] if version is None else [each for each in stores.rollouts.list(plan.model) if each.challenger == version]
@@ -111,8 +115,8 @@ def _bad_release(plan: Plan, stores: Stores, bad: BadRelease, version: str | Non
     else:
         fate = f"still {phase.value} at {rollouts[-1].weight:.0%} when the history ended"
     found = None if version is None else stores.registry.get(plan.model, version)
-    micro_f1 = None if found is None else found.metrics.get("micro_f1")
-    return BadReleaseSummary(bad.name, bad.expected_loss, version, micro_f1, fate)
+    quality = None if found is None else found.metrics.get(measure)
+    return BadReleaseSummary(bad.name, bad.expected_loss, version, quality, fate)
 
 
 def _refused_by_gates(plan: Plan, instance: dg.DagsterInstance) -> Iterator[Refusal]:
@@ -230,6 +234,12 @@ def _decisions(plan: Plan, stores: Stores) -> dict[str, int]:
     return {outcome.value: counts[outcome] for outcome in Outcome}
 
 
-def _performance(plan: Plan, stores: Stores) -> list[Performance]:
+def _performance(plan: Plan, stores: Stores) -> PerformanceReport:
     pieces = stores.log.labelled_pieces(plan.model, plan.start, plan.until)
-    return [found for found in performance(pieces).versions if found.role in SERVED]
+    return performance(pieces, tasks={each.version: each.task for each in stores.registry.list(plan.model)})
+
+
+def _gate(plan: Plan, stores: Stores) -> Least:
+    """Return the measure of the quality gate, of the task of the versions."""
+    tasks = [each.task for each in stores.registry.list(plan.model)]
+    return (tasks or [UNKNOWN_TASK])[0].least(QualityLimits())[0]

@@ -1,5 +1,6 @@
 """The figures of a rehearsal, as `summary.json` has them."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -17,8 +18,8 @@ class VersionSummary:
     digest: str
     final_stage: str
     why: str
-    micro_f1: float | None
-    """The score on its own evaluation rows, before it was registered."""
+    quality: float | None
+    """The measure of the quality gate on its own evaluation rows, before it was registered."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +38,8 @@ class BadReleaseSummary:
     expected_loss: float | None
     """The expected loss of the share of right answers; None if not measured."""
     version: str | None
-    micro_f1: float | None
-    """The score on its own evaluation rows, which are spoilt as well."""
+    quality: float | None
+    """The measure of the quality gate on its own evaluation rows, which are spoilt as well."""
     fate: str
 
 
@@ -103,6 +104,10 @@ class Summary:
     decisions: dict[str, int]
     alerts: list[FeedLine]
     performance: list[Performance]
+    headings: Mapping[str, str]
+    """The measures of performance that are shown, with their names for people."""
+    quality: str
+    """The name of the measure of the quality gate for people."""
     dagster_runs: int
     runs_by_job: dict[str, int]
     failed_runs: int

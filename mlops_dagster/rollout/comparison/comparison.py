@@ -20,7 +20,7 @@ from mlops_dagster.rollout.claims.shared_causes import UNKNOWN
 from mlops_dagster.rollout.entities import TestResult
 from mlops_dagster.rollout.policy import RolloutPolicy
 from mlops_dagster.statistics import Alternative, anytime_p, difference_e_value
-from mlops_dagster.tasks import UNKNOWN_CLASSES, Measure, Task
+from mlops_dagster.tasks import UNKNOWN_TASK, Measure, Task
 
 Said: TypeAlias = tuple[str, str | None, str | None]
 """(truth, champion's prediction, challenger's prediction) of a row; None: that version failed on the row."""
@@ -91,11 +91,11 @@ class Comparison:
     """The number of rows that count as one, since rows of one day share causes; None if it is not known."""
     overall: Part
     slices: tuple[Part, ...]
-    merit: str = UNKNOWN_CLASSES.merit
+    merit: str = UNKNOWN_TASK.merit
     """The name of 1 - mean loss, which is compared."""
-    headline: str = UNKNOWN_CLASSES.headline
+    headline: str = UNKNOWN_TASK.headline
     """The measure that is held to the floor."""
-    headings: Mapping[str, str] = field(default_factory=lambda: UNKNOWN_CLASSES.headings)
+    headings: Mapping[str, str] = field(default_factory=lambda: UNKNOWN_TASK.headings)
     """The measures that tables show, with their headings."""
 
     @property
@@ -160,7 +160,7 @@ def compare(
     sample: LabelledSample,
     policy: RolloutPolicy,
     rows_per_observation: float | None,
-    task: Task = UNKNOWN_CLASSES,
+    task: Task = UNKNOWN_TASK,
 ) -> Comparison:
     """Compare the challenger with the champion by the losses of `task`; pure.
 

@@ -1,1 +1,1 @@
-"""The macro-F1 floor of a champion."""
+"""The floor of a champion's headline measure, such as macro-F1."""

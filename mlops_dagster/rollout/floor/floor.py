@@ -1,4 +1,4 @@
-"""The macro-F1 floor: the decision about a champion with a low macro-F1. Pure.
+"""The floor: the decision about a champion with a low headline measure, such as macro-F1. Pure.
 
 The champion is examined every day, so "the previous champion does better on the same labels" must be a proof that holds
 however often it is tried. It is the paired e-value over one window that begins with the champion's promotion and only
@@ -6,10 +6,11 @@ grows (a sliding window would be a new test every day, and one in twenty of them
 that was better for months and is worse since yesterday takes longer to be proven worse on all of its rows. Until then
 an alert is open, and a new version is trained.
 
-The e-value is of accuracy, for which such a proof exists, but the floor is of macro-F1: so the previous version must
-have the higher macro-F1 on those labels as well. A version that only predicts the most frequent class does not qualify.
+The e-value is of the loss, for which such a proof exists, but the floor is of the task's headline measure: so the
+previous version must have the higher one on those labels as well. A version that only predicts the most frequent class
+does not qualify.
 
-The comparison of macro-F1 with the floor is an estimate. Going back rests on the proof above and needs no other;
+The comparison of the measure with the floor is an estimate. Going back rests on the proof above and needs no other;
 training a new version rests on the estimate alone, so it needs the whole 95 % interval under the floor. Each look errs
 in that at most once in forty times, and the price of an error is one challenger too many.
 """
@@ -22,7 +23,7 @@ from enum import StrEnum
 from mlops_dagster.monitoring.policy import PerformancePolicy
 from mlops_dagster.registry import Event
 from mlops_dagster.rollout.comparison.comparison import Comparison, Standing
-from mlops_dagster.tasks import UNKNOWN_CLASSES, Sums, Task
+from mlops_dagster.tasks import UNKNOWN_TASK, Sums, Task
 
 NOBODY = "there is no version to go back to"
 
@@ -36,8 +37,8 @@ class FloorOutcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class MacroF1:
-    """The headline measure of `rows` answers with labels, macro-F1 of a classifier, and its 95 % interval.
+class Headline:
+    """The headline measure of `rows` answers with labels, such as macro-F1, and its 95 % interval.
 
     None without rows, or where the interval is not known, as with one class only.
     """
@@ -45,7 +46,8 @@ class MacroF1:
     rows: int
     value: float | None = None
     interval: tuple[float, float] | None = None
-    name: str = UNKNOWN_CLASSES.headings[UNKNOWN_CLASSES.headline]
+    measure: str = UNKNOWN_TASK.headline
+    heading: str = UNKNOWN_TASK.headings[UNKNOWN_TASK.headline]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,25 +65,25 @@ class FloorDecision:
         return self.outcome in (FloorOutcome.ALERT, FloorOutcome.RETRAIN, FloorOutcome.ROLL_BACK)
 
 
-def under_floor(policy: PerformancePolicy, found: MacroF1) -> bool:
-    """Return whether macro-F1, from enough labels, is under the floor: a reason to compare with the former champion."""
+def under_floor(policy: PerformancePolicy, found: Headline) -> bool:
+    """Return whether the measure of enough labels is under the floor: a reason to compare with the former champion."""
     return found.value is not None and found.rows >= policy.min_labels and found.value < policy.floor
 
 
 def decide_floor(
-    policy: PerformancePolicy, found: MacroF1, previous: Comparison | None, *, otherwise: str = NOBODY
+    policy: PerformancePolicy, found: Headline, previous: Comparison | None, *, otherwise: str = NOBODY
 ) -> FloorDecision:
-    """Decide about a champion with the macro-F1 `found`.
+    """Decide about a champion with the headline measure `found`.
 
     `previous` compares the former champion (as challenger) with the present one, over all rows since its promotion; if
     there is no comparison, `otherwise` says why.
 
-    >>> decide_floor(PerformancePolicy(), MacroF1(900, 0.85, (0.83, 0.87)), None)
+    >>> decide_floor(PerformancePolicy(), Headline(900, 0.85, (0.83, 0.87)), None)
     FloorDecision(outcome=<FloorOutcome.ALERT: 'alert'>, reason='macro-F1 0.850 is under 0.87 (900 rows)', to='')
     """
     if found.value is None or found.rows < policy.min_labels:
         return FloorDecision(FloorOutcome.INCONCLUSIVE, f"{found.rows} labelled rows, {policy.min_labels} are needed")
-    measured = f"{found.name} {found.value:.3f}"
+    measured = f"{found.heading} {found.value:.3f}"
     if found.value >= policy.alert:
         return FloorDecision(FloorOutcome.FINE, f"{measured} is not under {policy.alert:g} ({found.rows:,} rows)")
     if not under_floor(policy, found):
@@ -96,13 +98,13 @@ def decide_floor(
     return FloorDecision(FloorOutcome.RETRAIN, f"{measured}; {refuge}")
 
 
-def macro_f1_of(task: Task, sums: Sums, rows: int) -> MacroF1:
+def headline_of(task: Task, sums: Sums, rows: int) -> Headline:
     """Return the headline measure of `rows` labelled answers with these sums."""
-    name = task.headings[task.headline]
+    name, heading = task.headline, task.headings[task.headline]
     if not rows:
-        return MacroF1(0, name=name)
-    found = task.measures(sums)[task.headline]
-    return MacroF1(rows, found.value, found.interval, name)
+        return Headline(0, measure=name, heading=heading)
+    found = task.measures(sums)[name]
+    return Headline(rows, found.value, found.interval, name, heading)
 
 
 def champion_since(history: Sequence[Event]) -> datetime | None:

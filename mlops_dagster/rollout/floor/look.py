@@ -1,4 +1,4 @@
-"""One look at the champion's macro-F1, if need be compared with the previous champion, and the decision."""
+"""One look at the champion's headline measure, if need be compared with the previous champion, and the decision."""
 
 import logging
 from collections import Counter
@@ -16,10 +16,10 @@ from mlops_dagster.rollout.comparison.same_rows import compare_on_log
 from mlops_dagster.rollout.floor.floor import (
     NOBODY,
     FloorDecision,
-    MacroF1,
+    Headline,
     champion_since,
     decide_floor,
-    macro_f1_of,
+    headline_of,
     under_floor,
 )
 from mlops_dagster.rollout.floor.matured import day_begins
@@ -32,13 +32,13 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class FloorLook:
-    """The macro-F1 of a champion up to `until`, and the decision about it."""
+    """The headline measure of a champion up to `until`, and the decision about it."""
 
     champion: str
     until: datetime
     days: tuple[date, ...]
     """The days by which it was judged."""
-    macro_f1: MacroF1
+    headline: Headline
     previous: Comparison | None
     """The previous champion (as challenger) against this one; made only if this one is under the floor."""
     decision: FloorDecision
@@ -65,7 +65,7 @@ def look_at_floor(
         return None
     champion = registry.get(model, deployment.champion)
     days = sorted(day for day in matured if since.date() <= day)[-policy.window_days :]
-    found = _macro_f1(log, champion, since, days)
+    found = _headline(log, champion, since, days)
     previous, otherwise = None, NOBODY
     if under_floor(policy, found) and deployment.previous is not None:
         before = registry.get(model, deployment.previous)
@@ -88,7 +88,7 @@ def _windows(days: Sequence[date]) -> Iterator[tuple[datetime, datetime]]:
     return ((day_begins(first), day_begins(last) + _DAY) for first, last in zip(firsts, lasts, strict=True))
 
 
-def _macro_f1(log: PredictionLog, champion: ModelVersion, since: datetime, days: Sequence[date]) -> MacroF1:
+def _headline(log: PredictionLog, champion: ModelVersion, since: datetime, days: Sequence[date]) -> Headline:
     import pyarrow.compute as pc
 
     sums: Counter[tuple[str, ...]] = Counter()
@@ -102,4 +102,4 @@ def _macro_f1(log: PredictionLog, champion: ModelVersion, since: datetime, days:
         if known:
             sums.update(champion.task.sums(*zip(*known, strict=True)))
             count += len(known)
-    return macro_f1_of(champion.task, sums, count)
+    return headline_of(champion.task, sums, count)

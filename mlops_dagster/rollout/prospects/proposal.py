@@ -17,7 +17,7 @@ _SOON_HOURS: Final = 24
 _OTHER_ANSWERS: Final = 0.035
 """A version that wins and loses so often is to be proven no worse: what is retrained has other answers on some 7 %."""
 _A_LABEL: Final = 1_000_000
-"""Counts are whole, so a label of which every class has its part is a million."""
+"""Counts are whole, so a label of which every stratum has its part is a million."""
 _FEWEST, _TRIES = 1500, 140
 """From 1,500 labels, which errors and slow answers take to be proven few, to 900 million in steps of a tenth."""
 _MARGINS: Final = (_DEFAULTS.margin, 0.05)
@@ -29,7 +29,7 @@ _WEEKS: Final = (1, 2, 4, _PATIENT_WEEKS, 16, 32, 52)
 def check_can_promote(policy: RolloutPolicy, traffic: Traffic, shares: Shares = ALIKE) -> None:
     """Raise InvalidPolicyError if no challenger, however good, would ever be promoted.
 
-    The message has the arithmetic, and a policy that can if there is one. `shares` are those of the classes among the
+    The message has the arithmetic, and a policy that can if there is one. `shares` are those of the strata among the
     labels, as far as they are known.
     """
     why = _why_never(policy, traffic, shares)
@@ -86,7 +86,7 @@ def propose_policy(traffic: Traffic, rows_per_observation: float | None, shares:
     """Return the default policy with the least changes under which a version can be promoted at this traffic.
 
     `rows_per_observation` is to be stated for a first version: it is estimated only from the second version on, and
-    until then no rollout ends. `shares` are those of the classes among the labels: of a rare class few labels come, so
+    until then no rollout ends. `shares` are those of the strata among the labels: of a rare one few labels come, so
     a proof takes long. The changed fields are the policy's `model_fields_set`. The first step takes a day at most: a
     canary of a small share must not wait weeks for its requests, as both versions score the others as well. Where a
     proof would take more than eight weeks, the margin is larger. Raises InvalidPolicyError if nothing can be proven

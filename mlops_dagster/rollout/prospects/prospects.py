@@ -24,7 +24,7 @@ from mlops_dagster.rollout.policy import RolloutPolicy
 from mlops_dagster.statistics import INDEPENDENT
 
 Shares: TypeAlias = Mapping[str, float]
-"""By class, its share of the labels."""
+"""By stratum, its share of the labels."""
 ALIKE: Final[Shares] = MappingProxyType({"one": 0.5, "other": 0.5})
 
 
@@ -62,14 +62,14 @@ _START: Final = datetime(2026, 3, 2, tzinfo=UTC)
 
 
 def prospects(policy: RolloutPolicy, traffic: Traffic, shares: Shares = ALIKE) -> list[Prospect]:
-    """Return what becomes of each of `CHALLENGERS`, where the classes have these shares of the labels."""
+    """Return what becomes of each of `CHALLENGERS`, where the strata have these shares of the labels."""
     return [prospect(name, odds, policy, traffic, shares) for name, odds in CHALLENGERS.items()]
 
 
 def prospect(
     name: str, odds: tuple[float, float], policy: RolloutPolicy, traffic: Traffic, shares: Shares = ALIKE
 ) -> Prospect:
-    """Return what becomes of a challenger that alone is right, and alone is wrong, on these shares of every class."""
+    """Return what becomes of a challenger that alone is right, and alone is wrong, on these shares of every stratum."""
     tick = timedelta(hours=max(ceil(policy.deadline_hours / _TICKS), 1))
     policy, shares = _of_two(policy, shares)
     expected = _Expected(odds, policy, traffic, shares, tick)
@@ -77,18 +77,18 @@ def prospect(
 
 
 def _of_two(policy: RolloutPolicy, shares: Shares) -> tuple[RolloutPolicy, Shares]:
-    """Return two classes of which as much can be proven as of many: the counts of thousands would take minutes.
+    """Return two strata of which as much can be proven as of many: the counts of thousands would take minutes.
 
-    A balanced loss of K classes of which the rarest has the share p is compared on a scale with the margin d K p, which
-    is that of two classes of which one has K p / 2.
+    A balanced loss of K strata of which the rarest has the share p is compared on a scale with the margin d K p, which
+    is that of two strata of which one has K p / 2.
     """
     there = [share for share in shares.values() if share > 0]
     rarest = min(there)
-    balanced = policy.compares_classes(shares)
+    balanced = policy.compares_strata(shares)
     if balanced:
         rarest = min(len(there) * rarest / 2, 0.5)
     two = {"rarest": rarest, "other": 1 - rarest}
-    if balanced and not policy.compares_classes(two):
+    if balanced and not policy.compares_strata(two):
         policy = policy.model_copy(update={"loss": "balanced"})
     return policy, two
 
@@ -135,16 +135,16 @@ def roll_out(
     evidence_at: Callable[[Rollout, datetime], Evidence],
     start: datetime,
     tick: timedelta,
-    classes: Mapping[str, float] = MappingProxyType({}),
+    strata: Mapping[str, float] = MappingProxyType({}),
 ) -> Prospect:
     """Return the end of a rollout with a look each `tick`; `evidence_at` returns all evidence there is by then.
 
-    `classes` are the shares of the classes among the labels, if the evidence has them.
+    `strata` are the shares of the strata among the labels, if the evidence has them.
     """
     now = start
     rollout = Rollout(
         1, "model", "1.0.0", "1.0.1", policy, Phase.SHADOW, 0, 0.0, start, None, start, False, {}, epoch=1,
-        shared=INDEPENDENT, classes=classes,
+        shared=INDEPENDENT, strata=strata,
     )  # fmt: skip
     while True:
         now += tick

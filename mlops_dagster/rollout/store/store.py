@@ -18,7 +18,7 @@ from mlops_dagster.rollout.entities import Decision, Outcome, Phase, Rollout
 from mlops_dagster.rollout.policy import RolloutPolicy
 from mlops_dagster.rollout.store.rows import RUNNING, columns_of, decision_of, decisions, rollout_of, rollouts
 from mlops_dagster.statistics import DesignEffect
-from mlops_dagster.tasks import UNKNOWN_CLASSES
+from mlops_dagster.tasks import UNKNOWN_TASK, Task
 
 REPEAT_AFTER = timedelta(seconds=60)
 """Time before the same decision is returned for enactment again: a run that enacts it takes about 15 s to start."""
@@ -47,8 +47,8 @@ class RolloutStore:
         at: datetime,
         *,
         shared: DesignEffect | None = None,
-        classes: Mapping[str, float] | None = None,
-        merit: str = UNKNOWN_CLASSES.merit,
+        strata: Mapping[str, float] | None = None,
+        task: Task = UNKNOWN_TASK,
     ) -> Rollout:
         """Store a new rollout, in shadow. Raises AlreadyRunningError if the model has a running one."""
         rollout = Rollout(
@@ -67,8 +67,9 @@ class RolloutStore:
             peaks={},
             epoch=epoch,
             shared=shared,
-            classes=classes or {},
-            merit=merit,
+            strata=strata or {},
+            merit=task.merit,
+            truth_noun=task.truth_noun,
         )
         try:
             with writing(self._engine) as connection:

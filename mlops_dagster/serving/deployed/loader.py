@@ -167,7 +167,7 @@ class Loader:
 
 def _read(entry: ModelVersion, path: Path, own_types: Sequence[str]) -> estimators.Estimator:
     try:
-        return estimators.load(path, own_types)
+        return estimators.load(path, own_types, entry.task)
     except MlopsError:
         raise
     except BaseException as error:  # of a library that reads the file, which a trial read before

@@ -41,7 +41,7 @@ from mlops_dagster.serving.protocol.tensors import shown
 from mlops_dagster.serving.telemetry.telemetry import Telemetry
 from mlops_dagster.serving.telemetry.tracing import TraceContext
 from mlops_dagster.stores import Stores
-from mlops_dagster.tasks import UNKNOWN_CLASSES, joined
+from mlops_dagster.tasks import UNKNOWN_TASK, joined
 
 WALL = SystemClock()
 
@@ -163,7 +163,7 @@ class DataPlane:
         a label is no truth of it, such as no class of the model.
         """
         in_force = self._deployments.get(model)
-        read = (in_force.task or UNKNOWN_CLASSES).read_truth
+        read = (in_force.task or UNKNOWN_TASK).read_truth
         truths = [(prediction_id, read(label), at) for prediction_id, label, at in labels]
         await self._check_labels(in_force, [label for _, label, _ in truths])
         for _, _, at in labels:
@@ -171,7 +171,7 @@ class DataPlane:
         result = await asyncio.to_thread(
             self._stores.feedback.take, truths, model=model, actor=actor, now=self._at(None)
         )
-        self._telemetry.labels.received(model, result, in_force.task or UNKNOWN_CLASSES)
+        self._telemetry.labels.received(model, result, in_force.task or UNKNOWN_TASK)
         return result
 
     async def _check_labels(self, in_force: InForce, labels: Sequence[str]) -> None:

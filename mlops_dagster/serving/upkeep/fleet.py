@@ -5,16 +5,17 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from mlops_dagster.alerting import Alert
 from mlops_dagster.alerting.delivery.entry import State
 from mlops_dagster.errors import InvalidPolicyError
 from mlops_dagster.registry import Stage
-from mlops_dagster.serving.telemetry.fleet import FleetGauges
+from mlops_dagster.serving.telemetry.fleet import GAUGES, FleetGauges
 from mlops_dagster.serving.upkeep.isolation import for_each
-from mlops_dagster.statistics import metrics_from_confusion, wilson_interval
+from mlops_dagster.statistics import wilson_interval
 from mlops_dagster.stores import Stores
+from mlops_dagster.tasks import Sums
 
 QUALITY: Final = timedelta(days=1)
 """The window of accuracy and macro-F1."""
@@ -107,7 +108,7 @@ def _add_quality(stores: Stores, gauges: FleetGauges, now: datetime, model: str)
         low, high = wilson_interval(known - wrong, known)
         for bound, value in (("value", 1 - wrong / known), ("low", low), ("high", high)):
             gauges.add("accuracy", value, model, version, bound)
-        schema = stores.registry.get(model, version).schema
-        classes = schema.task.truths if schema is not None else ()
-        if classes and (confusion := stores.rollups.confusion(model, version, since, now)):
-            gauges.add("macro_f1", metrics_from_confusion(confusion, classes).macro_f1, model, version)
+        task = stores.registry.get(model, version).task
+        name, counted = task.headline, stores.rollups.confusion(model, version, since, now) if task.truths else {}
+        if counted and name in GAUGES:
+            gauges.add(name, task.measures(cast("Sums", counted), intervals=False)[name].value, model, version)

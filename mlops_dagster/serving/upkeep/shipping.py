@@ -16,7 +16,7 @@ from mlops_dagster.serving.upkeep.isolation import for_each
 from mlops_dagster.serving.upkeep.unsettled import shed_of_the_dead
 from mlops_dagster.statistics import Bins
 from mlops_dagster.stores import Stores
-from mlops_dagster.tasks import UNKNOWN_CLASSES, Task
+from mlops_dagster.tasks import UNKNOWN_TASK, Task
 
 HELD_RULE = Rule.LOG_HELD
 """The rule of the alert that a table of the log does not take its entries."""
@@ -191,7 +191,7 @@ class Shipper:
 
     def _tell(self, labels: Iterable[Taken]) -> None:
         for taken in labels:
-            self._telemetry.labels.received(taken.model, taken.result, self._tasks.of(taken.model) or UNKNOWN_CLASSES)
+            self._telemetry.labels.received(taken.model, taken.result, self._tasks.of(taken.model) or UNKNOWN_TASK)
 
     def _bins_of(self, model: str, version: str) -> Mapping[str, Bins] | None:
         """Return the bins of a version that a worker has loaded, from the registry's last known state, or None."""
@@ -203,7 +203,7 @@ class Shipper:
 
     def _task_of(self, model: str, version: str) -> Task:
         """Return the task of a version; of one that is not known here, a classification of unknown classes."""
-        return self._tasks.of_version(model, version) or UNKNOWN_CLASSES
+        return self._tasks.of_version(model, version) or UNKNOWN_TASK
 
     def read_slow_limits(self) -> None:
         """Note the limit of each model's published rollout policy above which a request is slow. Raises StorageError.

@@ -2,7 +2,7 @@
 
 from math import sqrt
 
-from mlops_dagster.statistics.metrics.classification import wilson_interval
+from mlops_dagster.statistics.metrics.wilson import wilson_interval
 
 
 def difference_interval(successes: float, n: float, other_successes: float, other_n: float) -> tuple[float, float]:

@@ -25,7 +25,7 @@ from mlops_dagster.predictions.rollups.counting.tally import (
 from mlops_dagster.predictions.rollups.latency import buckets
 from mlops_dagster.predictions.spool.entries import Entry
 from mlops_dagster.statistics import Bins
-from mlops_dagster.tasks import UNKNOWN_CLASSES, Task
+from mlops_dagster.tasks import UNKNOWN_TASK, Task
 
 BinsOf: TypeAlias = Callable[[str, str], Mapping[str, Bins] | None]
 """Returns the bins of a model's version by feature, and "score"; None if it has none: its features are not counted."""
@@ -42,7 +42,7 @@ _DRAWN_OF = 2**64
 
 def classification(_model: str, _version: str) -> Task:
     """Return a classification of unknown classes, in which an answer is right if it is the label: a `TaskOf`."""
-    return UNKNOWN_CLASSES
+    return UNKNOWN_TASK
 
 
 def tally(entries: Sequence[Entry], bins_of: BinsOf, slow_ms_of: SlowMsOf, task_of: TaskOf = classification) -> Tally:

@@ -76,6 +76,15 @@ def _is_fitted(estimator: object) -> bool:
         return False
 
 
+def for_classes_by_name(estimator: Any) -> Any:
+    """Return an unfitted estimator that can be fitted on classes by name; only XGBoost's needs a wrapper for that."""
+    if not type(core_of(estimator)).__module__.startswith("xgboost."):
+        return estimator
+    from mlops_dagster.tasks.classification.coded_labels import CodedLabels
+
+    return CodedLabels(estimator)
+
+
 def core_of(estimator: object) -> object:
     """Return the innermost classifier: the last step of pipelines, inside searches, thresholds and calibrations."""
     for _ in range(20):

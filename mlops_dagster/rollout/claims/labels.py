@@ -12,11 +12,11 @@ from datetime import timedelta
 from functools import cached_property
 
 from mlops_dagster.rollout.claims.events import arms
-from mlops_dagster.rollout.claims.paired_loss import class_weights, paired_e_value
-from mlops_dagster.rollout.claims.rare_classes import missing_class
+from mlops_dagster.rollout.claims.paired_loss import paired_e_value, stratum_weights
+from mlops_dagster.rollout.claims.rare_strata import missing_stratum
 from mlops_dagster.rollout.claims.shared_causes import UNKNOWN, rows_per_observation
 from mlops_dagster.rollout.entities import TestResult
-from mlops_dagster.rollout.evidence import NO_EVENTS, ByClass, LabelsSince, total
+from mlops_dagster.rollout.evidence import NO_EVENTS, ByStratum, LabelsSince, total
 from mlops_dagster.rollout.look import Look, Needed, since_start_or_later
 from mlops_dagster.statistics import Alternative, CanaryStep, bad_event_e_value, days_differ
 
@@ -25,8 +25,8 @@ _DOUBT = 2.0
 
 
 @dataclass(frozen=True)
-class AccuracyTests:
-    """The accuracy tests of one look."""
+class LabelTests:
+    """The tests of one look on labels."""
 
     look: Look
 
@@ -70,20 +70,20 @@ class AccuracyTests:
     def missing(self) -> str | None:
         """The reason why labels cannot prove anything in this rollout; None if there is none."""
         policy, rollout = self.look.policy, self.look.rollout
-        if not policy.uses_pairs and policy.compares_classes(rollout.classes):
-            name, share = min(rollout.classes.items(), key=lambda item: item[1])
+        if not policy.uses_pairs and policy.compares_strata(rollout.strata):
+            name, share = min(rollout.strata.items(), key=lambda item: item[1])
             return (
-                f"class {name} is {share:.2%} of the labels, and between two arms its loss is not seen; compare on "
-                "pairs (paired: true), or set `loss: accuracy`"
+                f"{rollout.truth_noun} {name} is {share:.2%} of the labels, and between two arms its loss is not seen; "
+                "compare on pairs (paired: true), or set `loss: accuracy`"
             )
         if policy.loss == "balanced" and not self._weights:
             return (
-                f"the shares of the classes are unknown: {rollout.challenger} was not trained here, so no balanced "
-                "loss can be compared; train it here, or set `loss: accuracy`"
+                f"the shares of the labels are unknown: {rollout.challenger} was not trained here, so no balanced loss "
+                "can be compared; train it here, or set `loss: accuracy`"
             )
         if self.rows_per_observation is None:
             return UNKNOWN.format(version=rollout.challenger)
-        return missing_class(policy, rollout, self.look.evidence)
+        return missing_stratum(policy, rollout, self.look.evidence)
 
     @cached_property
     def doubt(self) -> str | None:
@@ -131,13 +131,13 @@ class AccuracyTests:
 
     @cached_property
     def _weights(self) -> Mapping[str, float]:
-        return class_weights(self.look.policy, self.look.rollout.classes)
+        return stratum_weights(self.look.policy, self.look.rollout.strata)
 
-    def _pairs(self, outcomes: ByClass, margin: float, alternative: Alternative, factor: float = 1.0) -> float:
+    def _pairs(self, outcomes: ByStratum, margin: float, alternative: Alternative, factor: float = 1.0) -> float:
         return paired_e_value(
             outcomes,
             self.look.policy,
-            self.look.rollout.classes,
+            self.look.rollout.strata,
             margin=margin,
             alternative=alternative,
             rows_per_observation=self.rows_per_observation or 1.0,
@@ -199,6 +199,6 @@ class AccuracyTests:
 _ANSWERS = "labels of the canary's answers"
 
 
-def _as_dict(outcomes: ByClass) -> dict[str, float]:
+def _as_dict(outcomes: ByStratum) -> dict[str, float]:
     pairs = total(outcomes)
     return {"wins": pairs.wins, "losses": pairs.losses, "ties": pairs.ties}

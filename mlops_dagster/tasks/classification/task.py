@@ -3,7 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from functools import cached_property
-from typing import ClassVar, Final, Literal, Self, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Self, cast
 
 import numpy as np
 from pydantic import ValidationInfo, field_validator, model_validator
@@ -20,10 +20,22 @@ from mlops_dagster.statistics import (
     metrics_from_confusion,
     wilson_interval,
 )
-from mlops_dagster.tasks.answers import Numbers, Output
-from mlops_dagster.tasks.classifiers import check_classifier
-from mlops_dagster.tasks.probabilities import ProbabilityReader
+from mlops_dagster.tasks.answers import Ask, Numbers, Output
+from mlops_dagster.tasks.calibration import Calibration, Places
+from mlops_dagster.tasks.classification.acceptance import check_classifier, for_classes_by_name
+from mlops_dagster.tasks.classification.asking import way_to_ask
+from mlops_dagster.tasks.classification.estimate import calibrate, expected_measures
+from mlops_dagster.tasks.classification.fairness import DEMOGRAPHIC_PARITY, EQUALIZED_ODDS, class_rates
+from mlops_dagster.tasks.classification.onnx_classifier import OnnxClassifier
+from mlops_dagster.tasks.classification.outlook import MacroF1Outlook
+from mlops_dagster.tasks.classification.probabilities import ProbabilityReader
+from mlops_dagster.tasks.group_rates import GroupRates
+from mlops_dagster.tasks.onnx import OnnxModel
+from mlops_dagster.tasks.quality_limits import FirstLimits, Least, QualityLimits
 from mlops_dagster.tasks.task import Column, Measure, Sums, Task
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _RARE = tuple(digit * 10.0**-zeros for zeros in (5, 4, 3) for digit in (1, 2, 5) if digit * 10.0**-zeros < 1 / 200)
 
@@ -32,6 +44,15 @@ SCORE_BINS: Final = NumericBins(
 )
 """The bins of every score: probabilities, so the same for all models and versions; finer where rare events are."""
 
+
+_GATE_ADVICE: Final = (
+    "set `gates.min_micro_f1` of this model to the least value that is still useful: over the share of the commonest "
+    "class, under the interval of its cards"
+)
+
+_NO_AND_YES: Final = (["0", "1"], ["False", "True"])
+_OVER_COMMONEST: Final = 0.05
+"""The first gate lies this share of the way from the commonest class's share to 1."""
 
 NO_CLASS: Final = ""
 """The prediction of a version that failed on a row: the true class is missed, and no other is predicted."""
@@ -53,9 +74,14 @@ class Classification(Task):
     classes: tuple[str, ...]
 
     merit: ClassVar[str] = "accuracy"
+    truth_noun: ClassVar[str] = "class"
     headline: ClassVar[str] = "macro_f1"
     required: ClassVar[tuple[str, ...]] = ("micro_f1", "macro_f1", "accuracy")
     headings: ClassVar[Mapping[str, str]] = {"accuracy": "accuracy", "macro_f1": "macro-F1"}
+    gap_headings: ClassVar[Mapping[str, str]] = {
+        DEMOGRAPHIC_PARITY: "selection rate (demographic parity)",
+        EQUALIZED_ODDS: "true or false positive rate (equalized odds)",
+    }
 
     @field_validator("classes", mode="before")
     @classmethod
@@ -89,6 +115,19 @@ class Classification(Task):
     def check_estimator(cls, estimator: object, *, fitted: bool) -> None:
         """Raise InvalidInputError unless this is a classifier with probabilities, `fitted` or to be fitted."""
         check_classifier(estimator, fitted=fitted)
+
+    @classmethod
+    def prepared(cls, estimator: Any) -> Any:
+        """Return an unfitted classifier that can be fitted on classes by name."""
+        return for_classes_by_name(estimator)
+
+    def way_to_ask(self, estimator: Any) -> Ask:
+        """Return a function from rows to labels and probabilities."""
+        return way_to_ask(estimator)
+
+    def of_onnx(self, model: OnnxModel) -> OnnxClassifier:
+        """Return the classifier of an ONNX file; raises InvalidInputError if it does not name its classes."""
+        return OnnxClassifier(model)
 
     def reader(self, estimator: object, *, partial: bool) -> ProbabilityReader:
         """Return the reader of the classifier's labels and probabilities; raises ValueError for other classes."""
@@ -163,6 +202,48 @@ class Classification(Task):
             found[truth][said] = int(count)
         return dict(found)
 
+    def group_rates(self, cells: "pd.DataFrame", asked: str | None) -> Sequence[GroupRates]:
+        """Return the selection and error rates of the class `asked`; without it the selection rate of each class."""
+        return class_rates(cells, asked)
+
+    @classmethod
+    def of_labels(cls, shares: Mapping[str, float]) -> Self:
+        """Return the classes in the order of their names; of two, the one in question is last.
+
+        That is 1 or True, or else the rarer one.
+        """
+        in_order = sorted(shares)
+        named = list(shares) if len(shares) == 2 and in_order not in _NO_AND_YES else in_order
+        return cls(classes=tuple(named))
+
+    def first_limits(self, shares: Mapping[str, float]) -> FirstLimits:
+        """Return a micro-F1 a little over the share of the commonest class, and the macro-F1 of always predicting it.
+
+        That is the F1 of that class over the number of classes.
+        """
+        commonest = max(shares.values())
+        gate = round(commonest + _OVER_COMMONEST * (1 - commonest), 4)
+        return FirstLimits({"min_micro_f1": gate}, 2 * commonest / (1 + commonest) / len(self.classes))
+
+    def calibrate(self, predictions: Column, scores: Numbers, truths: Column) -> Calibration:
+        """Return the counts of each true class by predicted class and score."""
+        return calibrate(predictions, scores, truths)
+
+    def expected(
+        self, calibration: Calibration, places: Places, worth: tuple[float, float] | None
+    ) -> Mapping[str, Measure]:
+        """Return the expected accuracy and macro-F1."""
+        return expected_measures(calibration, places, worth)
+
+    def outlook(self, counts: Mapping[str, Mapping[str, int]]) -> MacroF1Outlook | None:
+        """Return the outlook of macro-F1; None without counts."""
+        confusion = {(truth, said): n for truth, row in counts.items() for said, n in row.items() if n}
+        return MacroF1Outlook(confusion) if confusion else None
+
+    def least(self, limits: QualityLimits) -> Sequence[Least]:
+        """Return the least micro-F1."""
+        return (Least("micro_f1", "micro-F1", limits.min_micro_f1, _GATE_ADVICE),)
+
     def truth_bins(self, labels: Sequence[str | None]) -> Bins:  # noqa: ARG002  # the classes are known
         """Return a bin for each class."""
         return CategoricalBins(self.classes)
@@ -174,7 +255,3 @@ class Classification(Task):
     @cached_property
     def _known(self) -> frozenset[str]:
         return frozenset(self.classes)
-
-
-UNKNOWN_CLASSES: Final = Classification.model_construct(classes=())
-"""The classification of a version that was registered without a schema: every label is one of its classes."""
