@@ -94,7 +94,7 @@ class Message(StrictModel):
 
     @property
     def muted(self) -> bool:
-        """Whether it tells that something mutes the alert: it ends in the channel, and goes on."""
+        """True if something mutes the alert, which ends in the channel and goes on."""
         return self.title.startswith(f"[{_MUTED}]")
 
     @property
