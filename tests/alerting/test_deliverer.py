@@ -16,7 +16,9 @@ import pytest
 
 from mlops_dagster.alerting import Rule, Severity
 from mlops_dagster.alerting.alert import FLEET
+from mlops_dagster.alerting.channels.apprise import text_of
 from mlops_dagster.alerting.channels.http import Answer, Http, retry_after
+from mlops_dagster.alerting.channels.message import Action
 from mlops_dagster.alerting.delivery.entry import Entry, State
 from mlops_dagster.alerting.routing.checking import check_channels
 from mlops_dagster.alerting.routing.routing import Routing
@@ -363,6 +365,8 @@ def test_what_is_muted_after_people_were_told_ends_in_their_channels_until_that_
     (issue,) = world.github.issues
     assert issue.comments[-1]["body"].startswith(r"**\[MUTED\] churn: nulls 0.6 %**")
     assert f"Muted by silence {silence.id}; if it is still open" in issue.comments[-1]["body"]
+    (muted,) = (each.message for each in entries(world, "tickets") if each.action is Action.MUTE)
+    assert text_of(muted, Action.RESOLVE).startswith("Muted by silence"), "as a chat has it"
     world.delivery.remind()
     world.later(minutes=61)
     world.alerts.update_mutes()

@@ -56,7 +56,7 @@ class AppriseChannel:
 
 def text_of(message: Message, action: Action) -> str:
     """Return the text below the title: the act, the facts, and the links."""
-    over = "Resolved. " if action is Action.RESOLVE else ""
+    over = "Resolved. " if action is Action.RESOLVE and not message.muted else ""
     lines = [f"{over}{message.summary}", *(f"{name}: {text}" for name, text in facts(message))]
     return "\n".join([*lines, *(f"{link.text}: {link.url}" for link in message.links)])
 
@@ -65,7 +65,7 @@ def _kind(message: Message, action: Action) -> str:
     from apprise import NotifyType
 
     if action is Action.RESOLVE:
-        return str(NotifyType.SUCCESS.value)
+        return str(NotifyType.INFO.value if message.muted else NotifyType.SUCCESS.value)
     by_severity = {Severity.CRITICAL: NotifyType.FAILURE, Severity.WARNING: NotifyType.WARNING}
     return str(by_severity.get(message.severity, NotifyType.INFO).value)
 

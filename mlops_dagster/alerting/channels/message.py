@@ -32,6 +32,9 @@ _ASSETS: Final[Mapping[str, str]] = {
 """The Dagster asset whose page shows what a rule is about; the others are shown at the deployment."""
 
 
+_MUTED: Final = "MUTED"
+
+
 class Action(StrEnum):
     """An act that a channel is asked for."""
 
@@ -88,6 +91,11 @@ class Message(StrictModel):
     """A command that shows more, or acts; empty if there is nothing to do."""
     actor: str
     links: tuple[Link, ...]
+
+    @property
+    def muted(self) -> bool:
+        """True if something mutes the alert, which ends in the channel and goes on."""
+        return self.title.startswith(f"[{_MUTED}]")
 
     @property
     def about(self) -> str:
@@ -238,7 +246,7 @@ def _heading(event: AlertEvent, alert: Alert | None) -> str:
     if alert is None:
         return event.severity.upper()
     if event.kind is EventKind.MUTED:
-        return "MUTED"
+        return _MUTED
     return alert.severity.upper() if alert.open else "RESOLVED"
 
 
