@@ -23,7 +23,7 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 demo: install
 	$(BIN)/python examples/flights/rehearse_flights.py
 
-# A whole rollout in real time, about six minutes, to be watched in the Dagster UI; ARGS=--keep leaves that up.
+# A whole rollout in real time, about six minutes, to be watched in the control room; ARGS=--keep leaves that up.
 demo-live: install
 	$(BIN)/python examples/digits/live.py $(ARGS)
 

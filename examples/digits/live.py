@@ -1,4 +1,4 @@
-"""A whole rollout in real time, in minutes: `make demo-live`, to be watched in the Dagster UI.
+"""A whole rollout in real time, in minutes: `make demo-live`, to be watched in the control room and in the Dagster UI.
 
 Everything is real: a `dagster dev` whose sensors decide and whose jobs promote and roll back, the data plane, requests
 over HTTP with labels that come seconds later. Only the traffic is made up. Exit code 0 if all happened as it should.
@@ -11,6 +11,7 @@ import sys
 import time
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -22,6 +23,9 @@ from demo.release import release_without_imputer
 from demo.stream import RATE, Stream
 from demo.summary import Summary
 from demo.watch import DidNotHappenError, Watch
+from mlops_dagster.board.app import create_app
+from mlops_dagster.board.server import serving
+from mlops_dagster.board.snapshot import Cache, explain
 from mlops_dagster.errors import MlopsError
 from mlops_dagster.registry import Deployment
 from mlops_dagster.rehearsal.home import fresh_home
@@ -41,7 +45,7 @@ TROUBLE_AT_WEIGHT = 0.05
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--home", type=Path, default=Path(".mlops/live"), help="where it keeps everything; made anew")
-    parser.add_argument("--keep", action="store_true", help="leave the UI and the data plane up until Ctrl-C")
+    parser.add_argument("--keep", action="store_true", help="leave the pages and the data plane up until Ctrl-C")
     options = parser.parse_args()
     console = Console()
     try:
@@ -66,8 +70,10 @@ def play(home: Path, console: Console, *, keep: bool) -> int:
         console.print("Starting dagster dev and the data plane ...")
         dagster = stack.enter_context(dagster_dev(home))
         address = stack.enter_context(data_plane(home, replayed=False))
-        welcome(console, dagster)
         stores = Stores(Settings(), actor="team:digits")
+        seen = Stores(Settings(dagster_url=dagster.url))
+        board = stack.enter_context(serving(create_app(seen, Cache(seen).get, partial(explain, seen))))
+        welcome(console, dagster, board)
         watch = Watch(MODEL, stores, dagster, console)
 
         watch.say(f"The first version: trained by the job digits_retrain on the first {FIRST_TRAINED_AFTER.days} days.")
@@ -84,14 +90,15 @@ def play(home: Path, console: Console, *, keep: bool) -> int:
         if summary.problems:
             return 1
         if keep:
-            console.print(f"The UI is still at {dagster.url}; Ctrl-C ends it.")
+            console.print(f"The control room is still at {board}, the Dagster UI at {dagster.url}; Ctrl-C ends both.")
             watch.until(lambda: False, "you pressed Ctrl-C", float("inf"))
     return 0
 
 
-def welcome(console: Console, dagster: Dagster) -> None:
+def welcome(console: Console, dagster: Dagster, board: str) -> None:
     console.print(
-        f"\n[bold]Dagster UI: {dagster.url}[/bold]\n"
+        f"\n[bold]Control room: {board}[/bold]\n"
+        f"[bold]Dagster UI: {dagster.url}[/bold]\n"
         f"  {dagster.url}/asset-groups   the assets of the model, what they follow from, and when they were made\n"
         f"  {dagster.url}/automation     the sensors limits and rollouts: each tick, and what it decided\n"
         f"  {dagster.url}/runs           trainings and reports\n"

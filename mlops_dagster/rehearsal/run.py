@@ -29,7 +29,7 @@ from mlops_dagster.rehearsal.releases.releases import Team
 from mlops_dagster.rehearsal.scenario import Scenario
 from mlops_dagster.rehearsal.server import data_plane
 from mlops_dagster.rehearsal.stage import ServingStage
-from mlops_dagster.rehearsal.summary.display import Display, ui_command
+from mlops_dagster.rehearsal.summary.display import Display, board_command, ui_command
 from mlops_dagster.rehearsal.summary.reading import read_summary
 from mlops_dagster.rehearsal.summary.summary import Summary
 from mlops_dagster.rehearsal.timeline import Timeline
@@ -91,7 +91,7 @@ def rehearse(scenario: Scenario, home: Path = DEFAULT_HOME) -> Summary:
             wall_seconds=time.monotonic() - begun,
         )
         summary.write(home / "summary.json")
-    display.show(summary, home, ui_command(plan, scenario.project, home))
+    display.show(summary, home, board_command(plan, home), ui_command(plan, scenario.project, home))
     return summary
 
 

@@ -8,8 +8,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from mlops_dagster.board.server import serving
 from tests.support.board import example
-from tests.support.board_server import Shown, app_of, serving
+from tests.support.board_server import Shown, app_of
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

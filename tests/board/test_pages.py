@@ -10,9 +10,10 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Page, expect
 
+from mlops_dagster.board.server import serving
 from mlops_dagster.board.snapshot.entities import AlertRow, Section, Snapshot
 from tests.support.board import AT, HOSTILE, empty, example, past, troubled
-from tests.support.board_server import Shown, app_of, serving
+from tests.support.board_server import Shown, app_of
 
 if TYPE_CHECKING:
     from axe_playwright_python.sync_playwright import Axe

@@ -1,23 +1,32 @@
 """The pages over real stores: what the page shows, `mlops board --json` and the other commands say too."""
 
 import json
+import os
+import re
+import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
+from markupsafe import escape
 from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
 from mlops_dagster.board.app import create_app
+from mlops_dagster.board.server import serving
 from mlops_dagster.board.snapshot import Cache, explain
 from mlops_dagster.cli import app
 from mlops_dagster.loop.registry_events.follow import follow_registry
+from mlops_dagster.reports.report import HOUR, ReportKind
 from mlops_dagster.rollout import Outcome
 from mlops_dagster.stores import Stores
-from tests.support.board_server import serving
-from tests.support.rollout_world import MODEL, World
+from tests.support.board import HOSTILE
+from tests.support.rollout_world import MODEL, START, World
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -93,6 +102,18 @@ def test_a_decision_is_explained_and_replayed_as_by_the_command(
     assert f"/decisions/{last.id}" in room.get("/").text
 
 
+def test_a_report_is_shown_as_it_was_written(world: World, room: TestClient) -> None:
+    slices = [{"slice": f"carrier={HOSTILE}", "rows": 7, "accuracy": 0.912345, "bins": [1, 2]}]
+    content: dict[str, object] = {"rows": 7, "drift": {"psi": None, "slices": slices}, "hours": [[1, HOSTILE]]}
+    kind = ReportKind("performance", HOUR, dict[str, object])
+    Stores(world.settings, world.clock).reports.save(kind, MODEL, START, content, verdict="stable", reason=HOSTILE)
+    page = room.get(f"/reports/{MODEL}/performance/{START.isoformat()}")
+    assert page.status_code == 200
+    assert HOSTILE not in page.text
+    assert page.text.count(str(escape(HOSTILE))) == 3  # the reason, the slice, and the JSON
+    assert "0.9123" in page.text
+
+
 def test_documents_that_are_not_there_are_said(room: TestClient) -> None:
     assert room.get(f"/models/{MODEL}").status_code == 200
     for path in ("/models/none", f"/models/{MODEL}/versions/9.9.9", f"/reports/{MODEL}/drift/2013-03-01T00:00:00Z"):
@@ -109,3 +130,19 @@ def test_a_card_is_the_page_that_the_command_writes(
     shown = room.get(f"/models/{MODEL}/versions/1.0.0")
     assert shown.text == file.read_text()
     assert shown.headers["content-security-policy"].startswith("default-src 'none'")
+
+
+def test_the_program_says_where_it_is_and_ends_when_asked(world: World) -> None:
+    environment = os.environ | {"MLOPS_HOME": str(world.home)}
+    command = [sys.executable, "-m", "mlops_dagster.cli", "board", "--at", "2013-03-01T00:00Z", "--port"]
+    with subprocess.Popen([*command, "0"], env=environment, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        found = re.fullmatch(r"The control room is at (http://127\.0\.0\.1:(\d+)/)(\?at=\S+)\n", line)
+        assert found is not None, line
+        assert "This was." in httpx.get(f"{found[1]}{found[3]}").text
+        busy = CliRunner().invoke(app, ["board", "--port", found[2]], env=environment)
+        assert busy.exit_code == 1
+        assert "MLOPS_BOARD_PORT" in busy.stderr
+        process.send_signal(signal.SIGTERM)
+        process.wait(timeout=30)

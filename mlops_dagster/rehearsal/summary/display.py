@@ -81,8 +81,8 @@ class Display:
         """Print a note on the history."""
         self._console.print(f"[yellow]note[/yellow] {escape(text)}", soft_wrap=True, highlight=False)
 
-    def show(self, summary: Summary, home: Path, ui: str) -> None:
-        """Print the report, the place of its figures, and the command that shows it in the Dagster UI."""
+    def show(self, summary: Summary, home: Path, board: str, ui: str) -> None:
+        """Print the report, the place of its figures, and the commands that open it in control room and Dagster UI."""
         tables = (_figures(summary), _versions(summary), _bad_releases(summary), _performance(summary), _feed(summary))
         for table in tables:
             if table.row_count:
@@ -93,8 +93,18 @@ class Display:
             self._console.print(f"[bold]{refusal.version} was refused:[/bold] {escape(refusal.error)}", highlight=False)
         self._console.print(f"\nFigures: {home / 'summary.json'}", soft_wrap=True)
         self._console.print(f"Every alert: MLOPS_HOME={home} mlops alerts list --all", soft_wrap=True, highlight=False)
+        self._console.print("The control room as it was at the end, and at any time before (http://127.0.0.1:8081):")
+        self._console.print(f"  {board}", soft_wrap=True, highlight=False)
         self._console.print("Everything that was done, in the Dagster UI (http://127.0.0.1:3000):")
         self._console.print(f"  {ui}", soft_wrap=True, highlight=False)
+
+
+def board_command(plan: Plan, home: Path) -> str:
+    """Return the command of the control room as of the end of the traffic."""
+    program = Path(sys.executable).parent / "mlops"
+    if program.is_relative_to(Path.cwd()):
+        program = program.relative_to(Path.cwd())
+    return f"MLOPS_HOME={home} {program} board --at {plan.until:%Y-%m-%dT%H:%MZ}"
 
 
 def ui_command(plan: Plan, project: Path, home: Path) -> str:
