@@ -44,9 +44,11 @@ class Part:
     values: Mapping[str, object] = field(default_factory=dict)
     rows: Sequence[Mapping[str, object]] = ()
     json: Markup | None = None
+    folded: bool = False
+    """True if it lies so deep that it is shown on request only."""
 
 
-def parts(content: Mapping[str, object], name: str = "") -> Iterator[Part]:
+def parts(content: Mapping[str, object], name: str = "", depth: int = 0) -> Iterator[Part]:
     """Yield the parts of a content: its single values, and then its tables and mappings in their order.
 
     A table is a list of mappings. Of its cells those are shown that are single values, and of its rows the first 500.
@@ -57,15 +59,15 @@ def parts(content: Mapping[str, object], name: str = "") -> Iterator[Part]:
     """
     values = {key: shown for key, value in content.items() if (shown := _value(value)) not in ("", None)}
     if values:
-        yield Part(name, values=values)
+        yield Part(name, values=values, folded=depth > 2)
     for key, value in content.items():
         inner = f"{name} {key}".strip()
         if isinstance(value, Mapping):
-            yield from parts(value, inner)
+            yield from parts(value, inner, depth + 1)
         elif isinstance(value, list) and value and all(isinstance(row, Mapping) for row in value):
             yield Part(inner, rows=[_cells(row) for row in value[:_MOST_ROWS]])
         elif value and _value(value) is None:
-            yield Part(inner, json=escape(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()))
+            yield Part(inner, json=escape(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()), folded=True)
 
 
 def _cells(row: Mapping[str, object]) -> dict[str, object]:
