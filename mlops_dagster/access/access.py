@@ -4,10 +4,13 @@ import logging
 import time
 from collections.abc import Mapping
 from ipaddress import ip_address
+from typing import TYPE_CHECKING
 
 from mlops_dagster.access.tokens import Scope, Token, TokenFile, find
 from mlops_dagster.errors import CorruptedError, ForbiddenError, RefusedError, StorageError, UnauthenticatedError
-from mlops_dagster.settings import Settings
+
+if TYPE_CHECKING:
+    from mlops_dagster.settings import Settings
 
 logger = logging.getLogger(__name__)
 
@@ -21,7 +24,7 @@ class Access:
     served without tokens; CorruptedError, StorageError.
     """
 
-    def __init__(self, settings: Settings, host: str) -> None:
+    def __init__(self, settings: "Settings", host: str) -> None:
         self._file = TokenFile(settings.tokens_path)
         self._open = settings.allow_anonymous or is_loopback(host)
         self._state = self._file.state()

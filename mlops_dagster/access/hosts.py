@@ -3,9 +3,12 @@
 import re
 from functools import lru_cache
 from ipaddress import ip_address
+from typing import TYPE_CHECKING
 
 from mlops_dagster.access.access import is_loopback
-from mlops_dagster.settings import Settings
+
+if TYPE_CHECKING:
+    from mlops_dagster.settings import Settings
 
 _AUTHORITY = re.compile(r"(\[[0-9a-f:.]+\]|[^\[\]:@/\\?#\s]+)(?::[0-9]*)?")
 _WILDCARDS = frozenset({"0.0.0.0", "::"})  # noqa: S104  # not bound here
@@ -14,7 +17,7 @@ _WILDCARDS = frozenset({"0.0.0.0", "::"})  # noqa: S104  # not bound here
 class Names:
     """The names and addresses by which callers may reach a server that listens on `host`."""
 
-    def __init__(self, settings: Settings, host: str) -> None:
+    def __init__(self, settings: "Settings", host: str) -> None:
         self._any_address = host in _WILDCARDS
         self._allowed = frozenset(filter(None, map(_plain, settings.allowed_hosts.split(","))))
         self._named = self._allowed | {_plain(host)}
