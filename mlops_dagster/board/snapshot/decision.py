@@ -96,7 +96,7 @@ def _value(text: str) -> object:
     """Return the value of a text that is JSON, or else the text itself."""
     try:
         found: object = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
     return found
 
