@@ -33,8 +33,8 @@ SOURCES = {
     "process": r"\b(subprocess\.(run|Popen|check_\w+)|TrialProcess|get_context)\(|support\.predictions\.power",
 }
 """Of a whole file: what its text says."""
-ONE_SERVER = ("tests/serving/one_server/", "tests/serving/protocol/")
-"""Folders whose files share a server: one worker has them all."""
+ONE_SERVER = ("tests/serving/one_server/", "tests/serving/protocol/", "tests/board/")
+"""Folders whose files share a server, or a browser: one worker has them all."""
 LONGEST = (
     "tests/tutorial/",
     "tests/end_to_end/",
