@@ -22,7 +22,9 @@ def browser() -> "Iterator[Browser]":
 
     with sync_playwright() as playwright:
         found = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+            executable_path=shutil.which("chromium"),
+            args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"],
+            timeout=120_000,  # the machine may be busy
         )
         yield found
         found.close()

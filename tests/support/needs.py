@@ -33,8 +33,8 @@ SOURCES = {
     "process": r"\b(subprocess\.(run|Popen|check_\w+)|TrialProcess|get_context)\(|support\.predictions\.power",
 }
 """Of a whole file: what its text says."""
-TOGETHER = ("tests/serving/one_server/", "tests/serving/protocol/", "tests/inference/")
-"""Folders whose files share a server, or estimators of every kind: one worker has them all."""
+TOGETHER = ("tests/serving/one_server/", "tests/serving/protocol/", "tests/inference/", "tests/board/")
+"""Folders whose files share a server, a browser, or estimators of every kind: one worker has them all."""
 LONGEST = (
     "tests/inference/",
     "tests/tutorial/",
