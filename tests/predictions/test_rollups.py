@@ -20,10 +20,16 @@ from mlops_dagster.predictions import (
     ServedBy,
     ShedCounts,
     ShedRecord,
+    Totals,
     arm_cohorts,
+    awaiting_by_hour,
+    awaiting_by_minute,
     failures_by_hour,
+    hours_by_version,
     latency_by_version,
     requests_by_model,
+    totals_by_day,
+    totals_by_model,
 )
 from mlops_dagster.statistics import CategoricalBins, NumericBins
 
@@ -403,3 +409,37 @@ def test_a_series_is_the_counts_of_each_step_and_the_fleet_is_every_model_at_onc
     found = latency_by_version(rollups, march, end)
     assert set(found) == {first, canary, trains}
     assert found[trains] == rollups.latency("trains", None, march, end)
+
+
+def test_hours_and_days_are_the_sums_of_their_minutes(spool, rollups, record, march):
+    """Through late labels and late requests, whatever the window: a page adds up the coarsest table that fits."""
+    minutes = [0, 59, 60, 61, 24 * 60 - 1, 24 * 60, 26 * 60 + 30, 49 * 60]
+    spool.append([record(minute, prediction_id=f"p{minute}", request=f"p{minute}") for minute in minutes])
+    spool.append([record(62, status="failed", error="model_failed", prediction=None, score=None)])
+    spool.append([record(63, role="canary", version="1.1.0", weight=0.1, prediction_id="c", request="c")])
+    rollups.catch_up(spool, no_bins)
+    spool.feedback([("p59", "late", march), ("p60", "on_time", march), ("p1440", "late", march)], model="flights")
+    spool.append([record(58, prediction_id="late", request="late")])
+    rollups.catch_up(spool, no_bins)
+    for minute in (1, 60, 61, 100, 24 * 60, 24 * 60 + 1, 26 * 60 + 31, 60 * 60):
+        until = march + timedelta(minutes=minute)
+        series = rollups.series("flights", march, until, timedelta(hours=1))
+        whole = sum(series.values(), EventCounts())
+        expected = Totals(whole.requests, whole.errors, whole.rows - whole.failed_rows, whole.labelled, whole.wrong)
+        assert totals_by_model(rollups, march, until) == {"flights": expected}
+        (by_day,) = totals_by_day(rollups, march, until).values()
+        assert {at: its.requests for at, its in by_day.items()} == {
+            at: its.requests for at, its in rollups.series("flights", march, until, days(1)).items()
+        }
+        waiting = [
+            (at, answers, answers - its.labelled)
+            for at, its in series.items()
+            for answers in (its.rows - its.failed_rows,)
+        ]
+        assert awaiting_by_hour(rollups, march, until) == waiting
+        assert LabelDebt.of(awaiting_by_minute(rollups, march, until)) == rollups.label_debt("flights", march, until)
+        of_first = hours_by_version(rollups, ["flights"], march, until)[ServedBy("flights", "1.0.0")]
+        assert {at: (its.requests, its.wrong) for at, its in of_first.items()} == {
+            at: (its.requests, its.wrong)
+            for at, its in rollups.series("flights", march, until, timedelta(hours=1), version="1.0.0").items()
+        }

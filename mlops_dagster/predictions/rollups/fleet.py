@@ -1,20 +1,18 @@
 """Counts of all models at once: a look at a thousand models is a few queries."""
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Mapping
-from dataclasses import fields
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
-from sqlalchemy import ColumnElement, func
+from sqlalchemy import ColumnElement, Label, Select, Table, func, select
 
-from mlops_dagster.predictions.records import SERVED, from_microseconds
-from mlops_dagster.predictions.rollups.counting.tally import HOUR, MINUTE
-from mlops_dagster.predictions.rollups.counts import EventCounts
+from mlops_dagster.predictions.records import SERVED, from_microseconds, microseconds
+from mlops_dagster.predictions.rollups.counting.tally import DAY, HOUR, MINUTE
 from mlops_dagster.predictions.rollups.latency import LatencySummary, summarize
 from mlops_dagster.predictions.rollups.queries import of_arms, sum_of, within
 from mlops_dagster.predictions.rollups.rollups import Rollups
-from mlops_dagster.predictions.rollups.tables import arms, latencies, minutes, refused
+from mlops_dagster.predictions.rollups.tables import arms, days, hours, latencies, minutes, refused
 
 
 class ServedBy(NamedTuple):
@@ -58,6 +56,26 @@ def requests_by_model(rollups: Rollups, since: datetime, until: datetime) -> dic
     return {model: requests for model, requests in rollups.rows(query) if requests}
 
 
+class HourOfVersion(NamedTuple):
+    """The events of a version in an hour, as `EventCounts` has them."""
+
+    requests: int
+    errors: int
+    slow: int
+    rows: int
+    failed_rows: int
+    labelled: int
+    wrong: int
+
+    def __add__(self, other: "HourOfVersion") -> "HourOfVersion":  # type: ignore[override]  # a sum
+        return HourOfVersion(*(one + another for one, another in zip(self, other, strict=True)))
+
+    @property
+    def unlabelled(self) -> int:
+        """The number of answered rows without a label."""
+        return max(self.rows - self.failed_rows - self.labelled, 0)
+
+
 class Totals(NamedTuple):
     """Requests of a model, and the rows of the answers to them."""
 
@@ -76,28 +94,33 @@ NOTHING = Totals(0, 0, 0, 0, 0)
 
 
 def totals_by_day(rollups: Rollups, since: datetime, until: datetime) -> dict[str, dict[datetime, Totals]]:
-    """Return what the split answered, by model and by the beginning of the day (UTC)."""
-    day = (minutes.c.minute // (24 * HOUR // MINUTE)).label("day")
-    query = (
-        of_arms(minutes, arms.c.model, day, *_totals())
-        .where(arms.c.role.in_(SERVED), within(minutes, since, until))
-        .group_by(arms.c.model, "day")
-        .order_by("day")
-    )
+    """Return what the split answered, by model and by the beginning of the day (UTC), in order."""
     found: defaultdict[str, dict[datetime, Totals]] = defaultdict(dict)
-    for model, at, *counts in rollups.rows(query):
-        found[model][from_microseconds(at * 24 * HOUR)] = Totals(*counts)
+    for part in _parts(since, until, DAY):
+        for model, at, *counts in rollups.rows(_totals(part, [arms.c.model], DAY)):
+            of_model, day = found[model], from_microseconds(at * DAY)
+            of_model[day] = of_model.get(day, NOTHING) + Totals(*counts)
     return dict(found)
 
 
 def totals_by_model(rollups: Rollups, since: datetime, until: datetime) -> dict[str, Totals]:
-    """Return what the split answered, by model."""
-    query = (
-        of_arms(minutes, arms.c.model, *_totals())
-        .where(arms.c.role.in_(SERVED), within(minutes, since, until))
-        .group_by(arms.c.model)
-    )
-    return {model: Totals(*counts) for model, *counts in rollups.rows(query)}
+    """Return what the split answered, by model; the first hour is taken whole."""
+    found: defaultdict[str, Totals] = defaultdict(lambda: NOTHING)
+    for part in _parts(since, until, HOUR):
+        for model, *counts in rollups.rows(_totals(part, [arms.c.model])):
+            found[model] += Totals(*counts)
+    return dict(found)
+
+
+def awaiting_by_hour(rollups: Rollups, since: datetime, until: datetime) -> list[tuple[datetime, int, int]]:
+    """Return (hour, answers, answers without a label) of all models together, oldest first."""
+    found: defaultdict[int, Totals] = defaultdict(lambda: NOTHING)
+    for part in _parts(since, until, HOUR):
+        for at, *counts in rollups.rows(_totals(part, [], HOUR)):
+            found[at] += Totals(*counts)
+    return [
+        (from_microseconds(at * HOUR), its.answers, its.answers - its.labelled) for at, its in sorted(found.items())
+    ]
 
 
 def held_by_model(rollups: Rollups, since: datetime, until: datetime) -> dict[str, int]:
@@ -113,9 +136,10 @@ def held_by_model(rollups: Rollups, since: datetime, until: datetime) -> dict[st
 def awaiting_by_minute(rollups: Rollups, since: datetime, until: datetime) -> list[tuple[datetime, int, int]]:
     """Return (minute, answers, answers without a label) of all models together, oldest first."""
     answers = func.sum(minutes.c.rows - minutes.c.failed_rows)
+    of_split = select(arms.c.id).where(arms.c.role.in_(SERVED)).scalar_subquery()  # joined, every minute is read
     query = (
-        of_arms(minutes, minutes.c.minute, answers, answers - func.sum(minutes.c.labelled))
-        .where(arms.c.role.in_(SERVED), within(minutes, since, until))
+        select(minutes.c.minute, answers, answers - func.sum(minutes.c.labelled))
+        .where(minutes.c.arm.in_(of_split), within(minutes, since, until))
         .group_by(minutes.c.minute)
         .order_by(minutes.c.minute)
     )
@@ -124,18 +148,24 @@ def awaiting_by_minute(rollups: Rollups, since: datetime, until: datetime) -> li
 
 def hours_by_version(
     rollups: Rollups, models: Collection[str], since: datetime, until: datetime
-) -> dict[ServedBy, dict[datetime, EventCounts]]:
+) -> dict[ServedBy, dict[datetime, HourOfVersion]]:
     """Return the events of each version of these models that the split gave it, by the hour, in order."""
-    hour = (minutes.c.minute // (HOUR // MINUTE)).label("hour")
-    query = (
-        of_arms(minutes, arms.c.model, arms.c.version, hour, *(sum_of(minutes, each.name) for each in _EVENTS))
-        .where(arms.c.model.in_(models), arms.c.role.in_(SERVED), within(minutes, since, until))
-        .group_by(arms.c.model, arms.c.version, "hour")
-        .order_by("hour")
-    )
-    found: defaultdict[ServedBy, dict[datetime, EventCounts]] = defaultdict(dict)
-    for model, version, at, *counts in rollups.rows(query):
-        found[ServedBy(model, version)][from_microseconds(at * HOUR)] = EventCounts(*counts)
+    found: defaultdict[ServedBy, dict[datetime, HourOfVersion]] = defaultdict(dict)
+    for part in _parts(since, until, HOUR):
+        query = (
+            of_arms(
+                part.table,
+                arms.c.model,
+                arms.c.version,
+                part.begun(HOUR),
+                *(sum_of(part.table, name) for name in HourOfVersion._fields),
+            )
+            .where(arms.c.model.in_(models), arms.c.role.in_(SERVED), part.at.between(part.first, part.last))
+            .group_by(arms.c.model, arms.c.version, "at")
+            .order_by("at")
+        )
+        for model, version, hour, *counts in rollups.rows(query):
+            found[ServedBy(model, version)][from_microseconds(hour * HOUR)] = HourOfVersion(*counts)
     return dict(found)
 
 
@@ -183,14 +213,45 @@ def latency_by_version(rollups: Rollups, since: datetime, until: datetime) -> di
     return {each: summary for each, summary in summaries.items() if summary is not None}
 
 
-_EVENTS = fields(EventCounts)
+class _Part(NamedTuple):
+    """A part of a window that one table has: the first and last unit, of so many microseconds."""
+
+    table: Table
+    unit: int
+    first: int
+    last: int
+
+    @property
+    def at(self) -> ColumnElement[int]:
+        """The column with the unit."""
+        return self.table.c[{DAY: "day", HOUR: "hour", MINUTE: "minute"}[self.unit]]
+
+    def begun(self, step: int) -> Label[int]:
+        """Return the number of the step, of so many microseconds, that a unit is in, as `at`."""
+        return (self.at // (step // self.unit)).label("at")
 
 
-def _totals() -> list[ColumnElement[int]]:
-    return [
-        sum_of(minutes, "requests"),
-        sum_of(minutes, "errors"),
-        func.coalesce(func.sum(minutes.c.rows - minutes.c.failed_rows), 0),
-        sum_of(minutes, "labelled"),
-        sum_of(minutes, "wrong"),
-    ]
+def _parts(since: datetime, until: datetime, coarsest: int) -> list[_Part]:
+    """Return whole units of the coarsest table, then those of finer ones up to `until`; the first unit is whole."""
+    found, begun = [], microseconds(since) // coarsest * coarsest
+    for table, unit in ((days, DAY), (hours, HOUR), (minutes, MINUTE)):
+        if unit <= coarsest:
+            ends = microseconds(until) // unit if unit > MINUTE else (microseconds(until) - 1) // MINUTE + 1
+            if begun // unit < ends:
+                found.append(_Part(table, unit, begun // unit, ends - 1))
+                begun = ends * unit
+    return found
+
+
+def _totals(part: _Part, keys: Sequence[ColumnElement[Any]], step: int | None = None) -> Select[*tuple[Any, ...]]:
+    """Return the query for the sums of `Totals` by these keys, and by the step if there is one, in its order."""
+    c = part.table.c
+    answers = func.coalesce(func.sum(c.rows - c.failed_rows), 0)
+    requests, failed, labelled, wrong = (sum_of(part.table, n) for n in ("requests", "errors", "labelled", "wrong"))
+    steps = [] if step is None else [part.begun(step)]
+    return (
+        of_arms(part.table, *keys, *steps, requests, failed, answers, labelled, wrong)
+        .where(arms.c.role.in_(SERVED), part.at.between(part.first, part.last))
+        .group_by(*keys, *(each.name for each in steps))
+        .order_by(*(each.name for each in steps))
+    )

@@ -37,6 +37,8 @@ from mlops_dagster.predictions.rollups.tables import (
 from mlops_dagster.statistics import Bins, Counts
 
 _Any: TypeAlias = tuple[Any, ...]  # the query determines a row's columns
+_EVENTS = [sum_of(minutes, each.name) for each in fields(EventCounts)]
+"""Made once: making them takes longer than SQLite takes to add up."""
 
 
 class RollupReader:
@@ -58,10 +60,9 @@ class RollupReader:
 
     def events_since(self, model: str, starts: Sequence[datetime], until: datetime) -> list[list[ArmEvents]]:
         """Return the events from each of `starts` on to `until`; the starts ascend, and there is at least one."""
-        names = [each.name for each in fields(EventCounts)]
         span = span_of(minutes, starts)
         query = (
-            of_arms(minutes, span, arms.c.version, arms.c.role, arms.c.weight, *(sum_of(minutes, n) for n in names))
+            of_arms(minutes, span, arms.c.version, arms.c.role, arms.c.weight, *_EVENTS)
             .where(arms.c.model == model, within(minutes, starts[0], until))
             .group_by("span", arms.c.id)
         )
@@ -91,11 +92,10 @@ class RollupReader:
         Steps of whole minutes are counted from 1970-01-01 on, so that those of hours and days are UTC's; a step without
         events is left out. `version` None adds up all versions. It is one query, whatever the number of steps.
         """
-        names = [each.name for each in fields(EventCounts)]
         length = step // timedelta(minutes=1)
         at = (minutes.c.minute // length).label("step")
         query = (
-            of_arms(minutes, at, *(sum_of(minutes, name) for name in names))
+            of_arms(minutes, at, *_EVENTS)
             .where(served(model, None if version is None else [version]), within(minutes, since, until))
             .group_by("step")
             .order_by("step")

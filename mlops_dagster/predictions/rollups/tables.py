@@ -73,6 +73,25 @@ minutes = Table(
     sqlite_with_rowid=False,
 )
 
+# The same by the hour and by the day: a month of a thousand models is too many minutes to add up for a page.
+COARSE = ("requests", "errors", "slow", "rows", "failed_rows", "labelled", "wrong")
+hours = Table(
+    "hours",
+    TABLES,
+    Column("arm", Integer, primary_key=True),
+    Column("hour", BigInteger, primary_key=True),
+    *(Column(name, Integer) for name in COARSE),
+    sqlite_with_rowid=False,
+)
+days = Table(
+    "days",
+    TABLES,
+    Column("arm", Integer, primary_key=True),
+    Column("day", BigInteger, primary_key=True),
+    *(Column(name, Integer) for name in COARSE),
+    sqlite_with_rowid=False,
+)
+
 latencies = Table(
     "latencies",
     TABLES,

@@ -1,6 +1,6 @@
 """The six figures, over all models."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Final
@@ -22,6 +22,8 @@ from mlops_dagster.predictions import (
     NOTHING,
     LabelDebt,
     LatencySummary,
+    Totals,
+    awaiting_by_hour,
     awaiting_by_minute,
     held_by_model,
     latency_by_model,
@@ -147,21 +149,19 @@ def _accuracy(view: View) -> Accuracy:
 
 
 def _debt(view: View) -> LabelDebt:
-    """Return the label debt of all models: of days, then to the minute on the days of the oldest and the median."""
-    by_day: Counter[datetime] = Counter()
-    answers: Counter[datetime] = Counter()
+    """Return the label debt of all models: of days, then of the hours and minutes of the oldest and the median."""
+    rollups = view.stores.rollups
+    by_day: defaultdict[datetime, Totals] = defaultdict(lambda: NOTHING)
     for days in view.days.values():
         for at, its in days.items():
-            answers[at] += its.answers
-            by_day[at] += its.answers - its.labelled
-    rough = LabelDebt.of([(at, answers[at], by_day[at]) for at in sorted(answers)])
-    minutes = []
-    for at in sorted(answers):
-        if at in (rough.oldest_at, rough.median_at):
-            minutes += awaiting_by_minute(view.stores.rollups, at, min(at + _DAY, view.at))
-        else:
-            minutes.append((at, answers[at], by_day[at]))
-    return LabelDebt.of(minutes)
+            by_day[at] += its
+    waiting = [(at, its.answers, its.answers - its.labelled) for at, its in sorted(by_day.items())]
+    for step, finer in ((_DAY, awaiting_by_hour), (_HOUR, awaiting_by_minute)):
+        rough = LabelDebt.of(waiting)
+        near = {rough.oldest_at, rough.median_at} - {None}
+        detail = [each for at in near if at is not None for each in finer(rollups, at, min(at + step, view.at))]
+        waiting = sorted([each for each in waiting if each[0] not in near] + detail)
+    return LabelDebt.of(waiting)
 
 
 def _no_label(its: Accuracy) -> Hint | None:

@@ -10,7 +10,7 @@ from mlops_dagster.board.snapshot.links import asset, run
 from mlops_dagster.board.snapshot.view import View
 from mlops_dagster.loop.shown.versions import accuracy, serving, trained
 from mlops_dagster.loop.watching.increments import hour_of
-from mlops_dagster.predictions import EventCounts, ServedBy, hours_by_version, latency_by_hour, summarize
+from mlops_dagster.predictions import HourOfVersion, ServedBy, hours_by_version, latency_by_hour, summarize
 from mlops_dagster.registry import ModelVersion, Stage
 from mlops_dagster.registry.operations.fleet import VersionMove
 from mlops_dagster.statistics import wilson_interval
@@ -83,11 +83,11 @@ def kpis(view: View) -> tuple[KpiRow, ...]:
 def _kpi(
     of: ServedBy,
     role: str | None,
-    events: Mapping[datetime, EventCounts],
+    events: Mapping[datetime, HourOfVersion],
     latencies: Mapping[datetime, Counter[int]],
     hours: Sequence[datetime],
 ) -> KpiRow:
-    day = sum(events.values(), EventCounts())
+    day = sum(events.values(), HourOfVersion(0, 0, 0, 0, 0, 0, 0))
     low, high = wilson_interval(day.labelled - day.wrong, day.labelled) if day.labelled else (None, None)
     latency = summarize(sum(latencies.values(), Counter()))
     by_hour = {at: summarize(buckets) for at, buckets in latencies.items()}

@@ -11,6 +11,9 @@ from sqlalchemy import Connection, select
 
 from mlops_dagster.predictions.rollups.counting.firsts import count_firsts
 from mlops_dagster.predictions.rollups.counting.tally import (
+    DAY,
+    HOUR,
+    MINUTE,
     ArmCounts,
     ArmKey,
     Outcomes,
@@ -20,10 +23,13 @@ from mlops_dagster.predictions.rollups.counting.tally import (
 from mlops_dagster.predictions.rollups.counting.upsert import Row, upsert
 from mlops_dagster.predictions.rollups.tables import (
     CELL_TYPE,
+    COARSE,
     arms,
     cells,
     confusion,
     cursors,
+    days,
+    hours,
     latencies,
     minutes,
     outcomes,
@@ -35,6 +41,7 @@ from mlops_dagster.predictions.rollups.tables import (
 from mlops_dagster.statistics import Bins, bins_to_json
 
 _ARM = attrgetter(*(each.name for each in fields(ArmCounts)))
+_COARSE = attrgetter(*COARSE)
 _PAIR = attrgetter(*(each.name for each in fields(PairCounts)))
 _OUTCOMES = attrgetter(*(each.name for each in fields(Outcomes)))
 
@@ -63,6 +70,8 @@ def add_tally(connection: Connection, add: Tally) -> None:
     count_firsts(connection, add)
     ids = _arm_ids(connection, add.arms())
     upsert(connection, minutes, ((ids[arm], minute, *_ARM(counts)) for (arm, minute), counts in add.minutes.items()))
+    for table, length in ((hours, HOUR), (days, DAY)):
+        upsert(connection, table, ((ids[arm], at, *counts) for (arm, at), counts in _coarse(add, length).items()))
     upsert(connection, latencies, ((ids[arm], *key, n) for (arm, *key), n in add.latencies.items()))
     upsert(connection, outputs, ((ids[arm], *key, n) for (arm, *key), n in add.outputs.items()))
     upsert(connection, confusion, ((ids[arm], *key, n) for (arm, *key), n in add.confusion.items()))
@@ -71,6 +80,15 @@ def add_tally(connection: Connection, add: Tally) -> None:
     upsert(connection, pairs, ((*pair, *_PAIR(counts)) for pair, counts in add.pairs.items()))
     upsert(connection, outcomes, ((*pair, label, *_OUTCOMES(n)) for (pair, label), n in add.outcomes.items()))
     _add_cells(connection, add, ids)
+
+
+def _coarse(add: Tally, length: int) -> dict[tuple[ArmKey, int], list[int]]:
+    """Return the counts of each arm in periods of `length` microseconds, in the order of `COARSE`."""
+    found: dict[tuple[ArmKey, int], list[int]] = {}
+    for (arm, minute), counts in add.minutes.items():
+        key, its = (arm, minute // (length // MINUTE)), _COARSE(counts)
+        found[key] = [one + other for one, other in zip(found[key], its, strict=True)] if key in found else list(its)
+    return found
 
 
 def _arm_ids(connection: Connection, wanted: set[ArmKey]) -> dict[ArmKey, int]:

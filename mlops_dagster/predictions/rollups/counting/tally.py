@@ -9,6 +9,7 @@ from mlops_dagster.statistics import Bins, Counts
 
 MINUTE = 60_000_000  # microseconds
 HOUR = 60 * MINUTE
+DAY = 24 * HOUR
 
 
 class ArmKey(NamedTuple):
