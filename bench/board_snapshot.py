@@ -59,6 +59,9 @@ _BY_HOUR = (
     "INSERT INTO hours SELECT arm, minute / 60, sum(requests), sum(errors), sum(slow), sum(rows), sum(failed_rows), "
     "sum(labelled), sum(wrong) FROM minutes GROUP BY 1, 2"
 )
+_LATENCIES_BY_HOUR = (
+    "INSERT INTO hour_latencies SELECT arm, minute / 60, bucket, sum(n) FROM latencies GROUP BY 1, 2, 3"
+)
 _BY_DAY = (
     "INSERT INTO days SELECT arm, hour / 24, sum(requests), sum(errors), sum(slow), sum(rows), sum(failed_rows), "
     "sum(labelled), sum(wrong) FROM hours GROUP BY 1, 2"
@@ -132,6 +135,7 @@ def _serve(stores: Stores, challenged: list[str], *, every: int) -> None:
         connection.execute(_of_minutes(_JUDGED), days)
         connection.execute(text(_BY_HOUR))
         connection.execute(text(_BY_DAY))
+        connection.execute(text(_LATENCIES_BY_HOUR))
     engine.dispose()
 
 

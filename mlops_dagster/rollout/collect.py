@@ -74,7 +74,7 @@ def _labels(rollups: Rollups, rollout: Rollout, now: datetime, until: datetime) 
     arms = [[]] * len(starts) if policy.uses_pairs else rollups.events_since(rollout.model, starts, complete)
     rows, at_step = (
         min(_scored(rollout, events, challenger=each).labelled for each in (True, False))
-        for events in rollups.events_since(rollout.model, [began, step_at], complete)
+        for events in rollups.events_since(rollout.model, [began, step_at], complete, only=("rows", "labelled"))
     )
     promoted_at = rollout.promoted_at
     return Labels(

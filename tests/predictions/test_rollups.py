@@ -1,3 +1,4 @@
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -26,8 +27,10 @@ from mlops_dagster.predictions import (
     awaiting_by_minute,
     failures_by_hour,
     hours_by_version,
+    latency_by_hour,
     latency_by_version,
     requests_by_model,
+    summarize,
     totals_by_day,
     totals_by_model,
 )
@@ -443,3 +446,10 @@ def test_hours_and_days_are_the_sums_of_their_minutes(spool, rollups, record, ma
             at: (its.requests, its.wrong)
             for at, its in rollups.series("flights", march, until, timedelta(hours=1), version="1.0.0").items()
         }
+        (by_hour,) = [
+            hours
+            for version, hours in latency_by_hour(rollups, ["flights"], march, until).items()
+            if version.version == "1.0.0"
+        ]
+        found = summarize(sum(by_hour.values(), Counter()))
+        assert found == rollups.latency("flights", "1.0.0", march, until)

@@ -1,7 +1,7 @@
 """Counts of all models at once: a look at a thousand models is a few queries."""
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple, TypeAlias
 
@@ -12,7 +12,7 @@ from mlops_dagster.predictions.rollups.counting.tally import DAY, HOUR, MINUTE
 from mlops_dagster.predictions.rollups.latency import LatencySummary, summarize
 from mlops_dagster.predictions.rollups.queries import of_arms, sum_of, within
 from mlops_dagster.predictions.rollups.rollups import Rollups
-from mlops_dagster.predictions.rollups.tables import arms, days, hours, latencies, minutes, refused
+from mlops_dagster.predictions.rollups.tables import arms, days, hour_latencies, hours, latencies, minutes, refused
 
 
 class ServedBy(NamedTuple):
@@ -93,13 +93,22 @@ class Totals(NamedTuple):
 NOTHING = Totals(0, 0, 0, 0, 0)
 
 
+def added(totals: Iterable[Totals]) -> Totals:
+    """Return the sum of all these totals.
+
+    >>> added([Totals(1, 0, 1, 0, 0), Totals(2, 1, 1, 1, 1)])
+    Totals(requests=3, failed=1, answers=2, labelled=1, wrong=1)
+    """
+    return Totals(*map(sum, zip(NOTHING, *totals, strict=True)))
+
+
 def totals_by_day(rollups: Rollups, since: datetime, until: datetime) -> dict[str, dict[datetime, Totals]]:
     """Return what the split answered, by model and by the beginning of the day (UTC), in order."""
     found: defaultdict[str, dict[datetime, Totals]] = defaultdict(dict)
     for part in _parts(since, until, DAY):
         for model, at, *counts in rollups.rows(_totals(part, [arms.c.model], DAY)):
-            of_model, day = found[model], from_microseconds(at * DAY)
-            of_model[day] = of_model.get(day, NOTHING) + Totals(*counts)
+            of_model, day, its = found[model], from_microseconds(at * DAY), Totals(*counts)
+            of_model[day] = of_model[day] + its if day in of_model else its
     return dict(found)
 
 
@@ -173,17 +182,18 @@ def latency_by_hour(
     rollups: Rollups, models: Collection[str], since: datetime, until: datetime
 ) -> dict[ServedBy, dict[datetime, Counter[int]]]:
     """Return the rows of each version of these models that the split gave it, by hour and bucket of their latency."""
-    hour = (latencies.c.minute // (HOUR // MINUTE)).label("hour")
-    bucket = latencies.c.bucket
-    query = (
-        of_arms(latencies, arms.c.model, arms.c.version, hour, bucket, func.sum(latencies.c.n))
-        .where(arms.c.model.in_(models), arms.c.role.in_(SERVED), within(latencies, since, until))
-        .group_by(arms.c.model, arms.c.version, "hour", bucket)
-    )
     found: defaultdict[ServedBy, defaultdict[datetime, Counter[int]]] = defaultdict(lambda: defaultdict(Counter))
-    for model, version, at, its, n in rollups.rows(query):
-        found[ServedBy(model, version)][from_microseconds(at * HOUR)][its] = n
-    return {version: dict(hours) for version, hours in found.items()}
+    for part in _parts(since, until, HOUR):
+        of = part._replace(table=hour_latencies if part.unit == HOUR else latencies)
+        bucket, n = of.table.c.bucket, func.sum(of.table.c.n)
+        query = (
+            of_arms(of.table, arms.c.model, arms.c.version, of.begun(HOUR), bucket, n)
+            .where(arms.c.model.in_(models), arms.c.role.in_(SERVED), of.at.between(of.first, of.last))
+            .group_by(arms.c.model, arms.c.version, "at", bucket)
+        )
+        for model, version, at, its, count in rollups.rows(query):
+            found[ServedBy(model, version)][from_microseconds(at * HOUR)][its] = count
+    return {version: dict(by_hour) for version, by_hour in found.items()}
 
 
 def latency_by_model(rollups: Rollups, since: datetime, until: datetime) -> dict[str, Counter[int]]:

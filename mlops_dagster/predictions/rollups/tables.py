@@ -102,6 +102,16 @@ latencies = Table(
     sqlite_with_rowid=False,
 )
 
+hour_latencies = Table(
+    "hour_latencies",
+    TABLES,
+    Column("arm", Integer, primary_key=True),
+    Column("hour", BigInteger, primary_key=True),
+    Column("bucket", Integer, primary_key=True),
+    Column("n", Integer),
+    sqlite_with_rowid=False,
+)
+
 outputs = Table(
     "outputs",
     TABLES,

@@ -1,16 +1,17 @@
 """Champion and challenger side by side, with the difference and its interval."""
 
+from collections import Counter
 from datetime import datetime, timedelta
 from math import sqrt
 from typing import Final, Literal
 
 from mlops_dagster.board.snapshot.entities import Compared
-from mlops_dagster.predictions import EventCounts, PairedCounts, Rollups
+from mlops_dagster.predictions import EventCounts, PairedCounts, Rollups, ServedBy, latency_by_hour, summarize
 from mlops_dagster.rollout import Decision, Phase
 from mlops_dagster.statistics import difference_interval
 
 _LATELY: Final = timedelta(days=1)
-"""The latency is that of the step, but not of more than a day."""
+"""The latency is that of the hours of the step, but not of more than a day."""
 
 
 def compared(rollups: Rollups, decision: Decision, until: datetime) -> tuple[Compared, ...]:
@@ -70,7 +71,10 @@ def _latency(rollups: Rollups, decision: Decision, until: datetime) -> Compared:
     # In shadow only the champion answers, and in the bake only the challenger: the other one's time is no answer's.
     names = (rollout.final if rollout.phase is Phase.WATCH else rollout.challenger, rollout.champion)
     since = max(rollout.step_at, until - _LATELY)
-    one, other = (rollups.latency(rollout.model, name, since, until) for name in names)
+    found = latency_by_hour(rollups, [rollout.model], since, until)
+    one, other = (
+        summarize(sum(found.get(ServedBy(rollout.model, name), {}).values(), Counter[int]())) for name in names
+    )
     known = one is not None and other is not None
     return Compared(
         metric="P99",

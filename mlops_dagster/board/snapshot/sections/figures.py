@@ -1,6 +1,6 @@
 """The six figures, over all models."""
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Final
@@ -22,7 +22,7 @@ from mlops_dagster.predictions import (
     NOTHING,
     LabelDebt,
     LatencySummary,
-    Totals,
+    added,
     awaiting_by_hour,
     awaiting_by_minute,
     held_by_model,
@@ -72,7 +72,7 @@ def _models(view: View) -> ActiveModels:
 def _uptime(view: View) -> Uptime:
     since = view.month_since
     held = held_by_model(view.stores.rollups, since, view.at)
-    found = {model: sum(days.values(), NOTHING) for model, days in view.days.items()}
+    found = {model: added(days.values()) for model, days in view.days.items()}
     requests, bad, allowed = 0, 0, 0.0
     left: dict[str, float] = {}
     for model in {*found, *held} & view.deployments.keys():
@@ -132,7 +132,7 @@ def _versions(view: View) -> Versions:
 
 
 def _accuracy(view: View) -> Accuracy:
-    day = sum(totals_by_model(view.stores.rollups, view.at - _DAY, view.at).values(), NOTHING)
+    day = added(totals_by_model(view.stores.rollups, view.at - _DAY, view.at).values())
     low, high = wilson_interval(day.labelled - day.wrong, day.labelled) if day.labelled else (None, None)
     limits = view.alert_policy("").accuracy
     debt = _debt(view)
@@ -151,11 +151,12 @@ def _accuracy(view: View) -> Accuracy:
 def _debt(view: View) -> LabelDebt:
     """Return the label debt of all models: of days, then of the hours and minutes of the oldest and the median."""
     rollups = view.stores.rollups
-    by_day: defaultdict[datetime, Totals] = defaultdict(lambda: NOTHING)
+    answers, labelled = Counter[datetime](), Counter[datetime]()
     for days in view.days.values():
         for at, its in days.items():
-            by_day[at] += its
-    waiting = [(at, its.answers, its.answers - its.labelled) for at, its in sorted(by_day.items())]
+            answers[at] += its.answers
+            labelled[at] += its.labelled
+    waiting = [(at, answers[at], answers[at] - labelled[at]) for at in sorted(answers)]
     for step, finer in ((_DAY, awaiting_by_hour), (_HOUR, awaiting_by_minute)):
         rough = LabelDebt.of(waiting)
         near = {rough.oldest_at, rough.median_at} - {None}

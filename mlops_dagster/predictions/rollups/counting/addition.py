@@ -1,6 +1,7 @@
 """Addition of a tally to the rollups, within the caller's transaction, on SQLite and PostgreSQL alike."""
 
 import hashlib
+from collections import Counter
 from dataclasses import fields
 from functools import lru_cache
 from operator import attrgetter
@@ -29,6 +30,7 @@ from mlops_dagster.predictions.rollups.tables import (
     confusion,
     cursors,
     days,
+    hour_latencies,
     hours,
     latencies,
     minutes,
@@ -73,6 +75,8 @@ def add_tally(connection: Connection, add: Tally) -> None:
     for table, length in ((hours, HOUR), (days, DAY)):
         upsert(connection, table, ((ids[arm], at, *counts) for (arm, at), counts in _coarse(add, length).items()))
     upsert(connection, latencies, ((ids[arm], *key, n) for (arm, *key), n in add.latencies.items()))
+    by_hour = _hour_latencies(add).items()
+    upsert(connection, hour_latencies, ((ids[arm], *key, n) for (arm, *key), n in by_hour))
     upsert(connection, outputs, ((ids[arm], *key, n) for (arm, *key), n in add.outputs.items()))
     upsert(connection, confusion, ((ids[arm], *key, n) for (arm, *key), n in add.confusion.items()))
     upsert(connection, shed, ((ids[arm], minute, n) for (arm, minute), n in add.shed.items()))
@@ -88,6 +92,14 @@ def _coarse(add: Tally, length: int) -> dict[tuple[ArmKey, int], list[int]]:
     for (arm, minute), counts in add.minutes.items():
         key, its = (arm, minute // (length // MINUTE)), _COARSE(counts)
         found[key] = [one + other for one, other in zip(found[key], its, strict=True)] if key in found else list(its)
+    return found
+
+
+def _hour_latencies(add: Tally) -> Counter[tuple[ArmKey, int, int]]:
+    """Return the rows of each arm by hour and bucket."""
+    found: Counter[tuple[ArmKey, int, int]] = Counter()
+    for (arm, minute, bucket), n in add.latencies.items():
+        found[arm, minute // (HOUR // MINUTE), bucket] += n
     return found
 
 
