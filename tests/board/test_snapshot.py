@@ -12,10 +12,12 @@ from typer.testing import CliRunner
 from mlops_dagster.alerting import Rule, Severity
 from mlops_dagster.board.snapshot import explain, snapshot
 from mlops_dagster.board.snapshot.entities import Figures, Section, Snapshot
+from mlops_dagster.board.snapshot.sections.proofs import proofs
 from mlops_dagster.cli import app
 from mlops_dagster.errors import InvalidPolicyError, ModelNotFoundError, RolloutNotFoundError, StorageError
 from mlops_dagster.loop.registry_events.follow import follow_registry
-from mlops_dagster.rollout import Outcome
+from mlops_dagster.predictions import EventCounts
+from mlops_dagster.rollout import Decision, Evidence, Outcome
 from mlops_dagster.settings import Settings
 from mlops_dagster.stores import Stores
 from tests.support.rollout_world import MODEL, START, World
@@ -244,3 +246,40 @@ def test_a_decision_is_replayed_under_another_policy(made: Made) -> None:
         explain(made.stores, found[-1].id, {"alpha": "2"})
     with pytest.raises(RolloutNotFoundError):
         explain(made.stores, 10_000)
+
+
+def test_the_outlook_of_a_test(made: Made) -> None:
+    first = made.stores.rollouts.list(MODEL)[0]
+    last = next(each for each in made.stores.rollouts.decisions(first.id) if each.rollout.step == 2)
+
+    def outlook(decision: Decision) -> tuple[str, float | None]:
+        found = next(proof for proof in proofs(decision) if proof.test == "slow.not_worse")
+        return found.outlook.value, found.hours
+
+    state, hours = outlook(last)
+    assert (state, hours is None) in (("proven", True), ("coming", False))
+    early = replace(last, peaks={}, rollout=replace(last.rollout, peaks={}), evidence=evidence_of(last, 0.2))
+    state, hours = outlook(early)
+    assert state == "coming"
+    assert hours is not None
+    late = replace(early, at=first.deadline(early.at) - timedelta(hours=hours / 2))
+    assert outlook(late) == ("too_late", hours)
+    nothing = replace(early, evidence=Evidence(through=early.at))
+    assert outlook(nothing) == ("unknown", None)
+
+
+def evidence_of(decision: Decision, share: float) -> Evidence:
+    """Return the evidence of a decision with a share of its counts of requests."""
+
+    def part(counts: EventCounts) -> EventCounts:
+        return EventCounts(*(int(share * getattr(counts, each.name)) for each in fields(counts)))
+
+    since = tuple(
+        replace(
+            each,
+            challenger=part(each.challenger),
+            steps=tuple(replace(step, canary=part(step.canary), champion=part(step.champion)) for step in each.steps),
+        )
+        for each in decision.evidence.since
+    )
+    return replace(decision.evidence, since=since)
