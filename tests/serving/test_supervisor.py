@@ -33,13 +33,26 @@ def connections(pid: int) -> int:
 
 
 @pytest.fixture(scope="module")
-def pair(models: Models) -> Iterator[Server]:
+def start_afresh(models: Models) -> Iterator[Callable[..., Server]]:
+    """Starts data planes as operators do, and not by a fork."""
+    servers: list[Server] = []
+
+    def start(**environment: str) -> Server:
+        servers.append(Server(models.stores.settings.home, MLOPS_WORKERS="2", MLOPS_DRAIN_SECONDS="2", **environment))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.stop(signal.SIGKILL)
+
+
+@pytest.fixture(scope="module")
+def pair(models: Models, start_afresh: Callable[..., Server]) -> Server:
     models.champion(MODEL)
     models.canary(MODEL, "1.1.0", 0.4)
-    server = Server(models.stores.settings.home, MLOPS_WORKERS="2", MLOPS_HANG_SECONDS="2", MLOPS_DRAIN_SECONDS="2")
+    server = start_afresh(MLOPS_HANG_SECONDS="2")
     server.wait_in_force(models.stores, MODEL)
-    yield server
-    server.stop(signal.SIGKILL)
+    return server
 
 
 def test_both_workers_share_the_connections_and_a_key_stays_in_its_arm(pair: Server) -> None:
@@ -116,13 +129,13 @@ def test_a_worker_that_gives_no_sign_of_life_is_replaced(pair: Server) -> None:
     eventually(lambda: len(children(pair, "worker")) == 2)
 
 
-def test_none_outlives_its_supervisor_and_the_address_is_free_again(pair: Server, models: Models) -> None:
+def test_none_outlives_its_supervisor_and_the_address_is_free_again(
+    pair: Server, models: Models, start_afresh: Callable[..., Server]
+) -> None:
     family = children(pair)
     assert len(family) == 3
     pair.stop(signal.SIGKILL)
-    heir = Server(
-        models.stores.settings.home, MLOPS_WORKERS="2", MLOPS_DRAIN_SECONDS="2", MLOPS_PORT=str(pair.address["port"])
-    )
+    heir = start_afresh(MLOPS_PORT=str(pair.address["port"]))
     assert heir.address["port"] == pair.address["port"]
     eventually(lambda: not any(Path(f"/proc/{pid}").exists() for pid in family))
     heir.wait_in_force(models.stores, MODEL)
