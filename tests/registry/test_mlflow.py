@@ -174,7 +174,7 @@ def test_what_mlflow_does_not_take_is_cut_or_moved_and_says_so(
     (entry,) = client.search_model_versions(f"name = '{model}'")
     assert (entry.tags["mlops.stage"], entry.tags["mlops.metrics.accuracy"]) == ("Registered", "0.93")
     assert json.loads(entry.tags["mlops.more"]) == {**odd, "mlops.metrics.f1@k": "0.5"}
-    assert entry.tags["mlops.card"].startswith('{"provenance":')
+    assert entry.tags["mlops.card"].startswith('{"task":"classification","provenance":')
     assert "SHA-256" in entry.tags["mlops.card"]
     assert [entry.tags[key] for key in ("half", "nul", "number")] == ["a?b", "a\ufffdb", "7"]
     lengths = [len(text) for text in (entry.tags["größe/cm"], entry.tags["mlops.card"], entry.description)]

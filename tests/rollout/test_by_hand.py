@@ -76,10 +76,10 @@ class Disturbed(Rollups):
 
     world: World
 
-    def events_since(self, *window: Any) -> list[list[ArmEvents]]:
+    def events_since(self, *window: Any, **only: Any) -> list[list[ArmEvents]]:
         epoch = self.world.deployment.epoch
         self.world.registry.set_canary_weight(self.world.model, 0.1, expected_epoch=epoch, reason="slower")
-        return super().events_since(*window)
+        return super().events_since(*window, **only)
 
 
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"], indirect=True)

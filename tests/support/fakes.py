@@ -18,6 +18,7 @@ import pandas as pd
 
 from mlops_dagster.inference.examination import examine
 from mlops_dagster.registry import estimators
+from mlops_dagster.tasks import Task
 from mlops_dagster.trial.warm import serve
 
 _KEPT: list[bytearray] = []
@@ -193,7 +194,7 @@ class TakesNothing(Sound):
         raise ValueError("columns are missing: {'gate'}")
 
 
-def load(path: Path, _own_types: Sequence[str]) -> object:
+def load(path: Path, _own_types: Sequence[str], _task: Task) -> object:
     return globals()[path.read_text()]()
 
 
