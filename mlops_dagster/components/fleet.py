@@ -9,7 +9,7 @@ from mlops_dagster.components.jobs.by_hand import by_hand_jobs
 from mlops_dagster.components.jobs.reports import reports_defs
 from mlops_dagster.components.sensors.retraining import retraining_sensor
 from mlops_dagster.components.sensors.retraining_failures import retraining_killed
-from mlops_dagster.components.sensors.serving_versions import limits_sensor, macro_f1_floor_sensor, rollouts_sensor
+from mlops_dagster.components.sensors.serving_versions import serving_sensors
 from mlops_dagster.components.sensors.training_runs import retrain_job
 from mlops_dagster.components.sensors.unnamed import unnamed_sensor
 from mlops_dagster.loop.spec import ModelSpec
@@ -28,9 +28,7 @@ def with_fleet(models: dg.Definitions, specs: Sequence[ModelSpec]) -> dg.Definit
         dg.Definitions(
             jobs=by_hand_jobs(specs),
             sensors=[
-                limits_sensor(specs),
-                rollouts_sensor(specs),
-                macro_f1_floor_sensor(specs),
+                *serving_sensors(specs),
                 retraining_sensor(specs, [job for job in models.jobs or () if job.name in names]),
                 retraining_killed,
                 unnamed_sensor(specs),

@@ -1,10 +1,7 @@
 """A loader of code locations in which a mistake in one model's YAML does not keep the other models from loading."""
 
-import atexit
-import gc
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from datetime import date
 from functools import cached_property
 from pathlib import Path
@@ -40,6 +37,7 @@ from mlops_dagster.components.sensors.training_runs import retrain_job
 from mlops_dagster.documents.readable import reason_at
 from mlops_dagster.documents.yaml_files import read_yaml
 from mlops_dagster.errors import InvalidDefinitionError
+from mlops_dagster.garbage import uncollected
 from mlops_dagster.names import fold_model
 
 Sought = TypeVar("Sought", bound=dg.Component)
@@ -65,7 +63,10 @@ def load_from_defs_folder(*, path_within_project: Path, since: date | None = Non
     if since is not None:
         begin_on(since)
     tree = _Tree.for_project(path_within_project)
-    with _no_garbage_collected():
+    root = ComponentPath.from_path(tree.defs_module_path)
+    declared = _folder(tree.decl_load_context.for_component_loc(root))
+    tree.state_tracker.set_cache_data(root, component_decl=declared)  # which Dagster takes instead of its own
+    with uncollected(for_good=True):
         models = tree.build_defs()
     every = tree.get_all_components(dg.Component)  # type: ignore[type-abstract]  # none is made
     refusals = dict.fromkeys(each.why for each in every if isinstance(each, RefusedModel))  # a file's, and its folder's
@@ -74,23 +75,6 @@ def load_from_defs_folder(*, path_within_project: Path, since: date | None = Non
     jobs = {job.name for job in models.jobs or ()}  # a model can be refused after its component was loaded
     specs = [each.spec for each in tree.get_all_components(ModelLifecycle)]
     return with_fleet(models, [spec for spec in specs if retrain_job(spec) in jobs])
-
-
-@contextmanager
-def _no_garbage_collected() -> Iterator[None]:
-    """Keep the garbage collector from definitions, now and later: they live as long as the process.
-
-    To look through them again and again would be a third of the loading of 1,000 models.
-    """
-    collects = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if collects:
-            gc.enable()
-            gc.freeze()
-            atexit.register(gc.unfreeze)  # else libraries report what the collector has left as leaks
 
 
 def _told(message: str) -> DagsterUserCodeProcessError:
@@ -118,14 +102,6 @@ class _Tree(ComponentTree):
 
     def _component_decl_tree(self) -> dict[ComponentLoc, ComponentDecl[Any]]:
         return dict(self._declared)  # Dagster's own walks through all files for each
-
-    @cached_property
-    def _root(self) -> ComponentDecl[Any]:
-        loc = ComponentPath.from_path(self.defs_module_path)
-        return _folder(self.decl_load_context.for_component_loc(loc))
-
-    def _get_filesystem_decl(self) -> ComponentDecl[Any]:
-        return self._root
 
     def _load_component_at_loc(self, resolved_loc: ComponentLoc) -> None:
         try:
@@ -180,8 +156,7 @@ def _declared(context: ComponentDeclLoadContext) -> ComponentDecl[Any] | None:
     """Return the declaration of a file or folder; for an unreadable YAML, a refused model that gives the reason."""
     yaml = find_defs_or_component_yaml(context.path)
     if yaml is None:
-        folder = _folder(context) if context.path.is_dir() else None
-        return build_filesystem_component_decl_from_context(context) if folder is None else folder
+        return _folder(context) if context.path.is_dir() else build_filesystem_component_decl_from_context(context)
     try:
         read_yaml(yaml)  # Dagster's reader would silently take the last of two equal keys
         return build_filesystem_component_decl_from_context(context)

@@ -35,9 +35,18 @@ class Cadence:
     every: timedelta
     cron: str
 
+    @cache  # noqa: B019  # the cadences are three, and live as long as the process
     def partitions(self) -> dg.TimeWindowPartitionsDefinition:
         """Return the partitions from the first day on; raises InvalidDefinitionError without a first day."""
-        return _partitions(self)
+        settings = Settings()
+        first, end = settings.partitions_start or next(iter(_project), None), settings.partitions_end
+        if first is None:
+            raise InvalidDefinitionError(
+                "the first day of the hours, days and weeks is not set; name the first day with traffic where the "
+                "project is loaded, `load_from_defs_folder(..., since=date(2026, 1, 31))` in definitions.py, or as "
+                "MLOPS_PARTITIONS_START"
+            )
+        return self.kind(start_date=_midnight(first), end_date=None if end is None else _midnight(end))
 
     def freshness(self) -> dg.FreshnessPolicy | None:
         """Return a policy that warns if one scheduled run is missing and fails if two are; None for recorded traffic.
@@ -65,27 +74,21 @@ def begin_on(day: date) -> None:
 
 def begin_anew() -> None:
     """Let hours, days and weeks be those of the settings as they are now."""
-    _partitions.cache_clear()
+    Cadence.partitions.cache_clear()
 
 
-def starts_of(context: dg.AssetExecutionContext) -> dict[str, datetime]:
-    """Return the key and the start of every partition of this run, in order of time."""
+def windows_of(context: dg.AssetExecutionContext) -> dict[str, dg.TimeWindow]:
+    """Return the key and the window of every partition of this run, in order of time."""
     partitions = context.assets_def.partitions_def
     assert isinstance(partitions, dg.TimeWindowPartitionsDefinition)
-    return {key: partitions.time_window_for_partition_key(key).start for key in context.partition_keys}
+    return {key: partitions.time_window_for_partition_key(key) for key in context.partition_keys}
 
 
-@cache
-def _partitions(cadence: Cadence) -> dg.TimeWindowPartitionsDefinition:
-    settings = Settings()
-    first, end = settings.partitions_start or next(iter(_project), None), settings.partitions_end
-    if first is None:
-        raise InvalidDefinitionError(
-            "the first day of the hours, days and weeks is not set; name the first day with traffic where the project "
-            "is loaded, `load_from_defs_folder(..., since=date(2026, 1, 31))` in definitions.py, or as "
-            "MLOPS_PARTITIONS_START"
-        )
-    return cadence.kind(start_date=_midnight(first), end_date=None if end is None else _midnight(end))
+def newest_made(context: dg.AssetExecutionContext, last: dg.TimeWindow, now: datetime) -> str:
+    """Return the newest partition that the asset of this run has; empty if `last`, of this run, is the last one."""
+    if last.end + (last.end - last.start) > now:
+        return ""  # the usual run, without the query: for the hours of two years it takes 0.1 s
+    return max(context.instance.get_materialized_partitions(context.asset_key), default="")  # keys sort by time
 
 
 def _midnight(day: date) -> datetime:

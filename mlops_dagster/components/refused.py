@@ -3,6 +3,7 @@
 import hashlib
 import logging
 import re
+from dataclasses import dataclass
 
 import dagster as dg
 
@@ -13,6 +14,7 @@ from mlops_dagster.loop.shown.fleet import MEANWHILE
 logger = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
 class RefusedModel(dg.Component):
     """The placeholder, in the tree of components, of a model without a usable spec.
 
@@ -20,17 +22,16 @@ class RefusedModel(dg.Component):
     says what is wrong.
     """
 
-    def __init__(self, model: str, where: str, why: str) -> None:
-        self.model = model
-        self._where = where
-        self.why = why
+    model: str
+    where: str
+    why: str
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """Return a sensor whose ticks fail with the reason."""
         message = f"{self.why}{MEANWHILE}"
         if not is_check():  # which says the same in the end
             logger.error("the model %r is not there: %s", self.model, message)
-        digest = hashlib.sha256(self._where.encode(errors="surrogateescape")).hexdigest()[:8]
+        digest = hashlib.sha256(self.where.encode(errors="surrogateescape")).hexdigest()[:8]
 
         @dg.sensor(
             # No model has this name: models have no doubled separator.

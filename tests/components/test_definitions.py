@@ -60,7 +60,7 @@ def test_definitions_are_as_promised() -> None:
 
 
 def test_every_asset_tells_a_person_what_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mlops_dagster.components.views._board", lambda: "https://board.example.com")
+    monkeypatch.setattr("mlops_dagster.loop.shown.assets._board", lambda: "https://board.example.com")
     for spec in defs().resolve_all_asset_specs():
         assert spec.metadata["control_room"].url == "https://board.example.com/models/flights-delay"
         assert spec.description, spec.key

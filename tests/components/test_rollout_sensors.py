@@ -11,7 +11,7 @@ from mlops_dagster.clock import SystemClock
 from mlops_dagster.components.jobs.by_hand import by_hand_jobs
 from mlops_dagster.components.keys import key_of
 from mlops_dagster.components.platform import Platform
-from mlops_dagster.components.sensors.serving_versions import limits_sensor, rollouts_sensor
+from mlops_dagster.components.sensors.serving_versions import serving_sensors
 from mlops_dagster.errors import FleetError, KnownBadError
 from mlops_dagster.loop.spec import CardSpec, ModelSpec, TrainingSpec
 from mlops_dagster.registry import GatePolicy, ModelCard, ModelVersion, Stage
@@ -35,7 +35,7 @@ class Asked:
     def __init__(self, spec: ModelSpec, platform: Platform, instance: dg.DagsterInstance, *others: ModelSpec) -> None:
         self._platform, self.instance = platform, instance
         specs = [spec, *others]
-        self._sensors = {sensor.name: sensor for sensor in (limits_sensor(specs), rollouts_sensor(specs))}
+        self._sensors = {sensor.name: sensor for sensor in serving_sensors(specs)}
 
     def tick(self, sensor: str) -> str:
         """What it says that it did."""

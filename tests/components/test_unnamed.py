@@ -12,7 +12,7 @@ from dagster._core.scheduler.instigation import InstigatorState, InstigatorStatu
 from dagster._core.workspace.load_target import ModuleTarget
 
 from mlops_dagster.components.platform import Platform
-from mlops_dagster.components.sensors.serving_versions import rollouts_sensor
+from mlops_dagster.components.sensors.serving_versions import serving_sensors
 from mlops_dagster.components.sensors.unnamed import unnamed_sensor
 from mlops_dagster.errors import FleetError
 from mlops_dagster.registry import Stage
@@ -31,7 +31,7 @@ class Location:
 
     def tick(self, sensor: str = SENSOR, *, named: bool) -> str:
         specs = [SPEC] if named else []
-        (found,) = (each for each in (rollouts_sensor(specs), unnamed_sensor(specs)) if each.name == sensor)
+        (found,) = (each for each in (*serving_sensors(specs), unnamed_sensor(specs)) if each.name == sensor)
         with dg.build_sensor_context(self.instance, resources={"platform": self._platform}) as context:
             return str(found.evaluate_tick(context).skip_message)
 

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
-from urllib.parse import quote
 
 from mlops_dagster.alerting.alert import FLEET, Alert, AlertEvent, EventKind, Reading, Severity
 from mlops_dagster.alerting.channels.commands import command_of
 from mlops_dagster.alerting.rule import Notice, Rule
+from mlops_dagster.board_pages import model_page
 from mlops_dagster.clock import in_utc
 from mlops_dagster.dagster_pages import asset_page
 from mlops_dagster.documents.strict import StrictModel
@@ -273,7 +273,7 @@ def _model(model: str) -> str:
 
 def _links(event: AlertEvent, alert: Alert | None, site: Site) -> Iterator[Link]:
     if site.board:
-        page = "" if event.model == FLEET else f"/models/{quote(event.model, safe='')}"
+        page = "" if event.model == FLEET else model_page("", event.model)
         place = "" if alert is None else f"{page or '/'}#alert-{alert.id}"
         yield Link(text="Control room", url=f"{site.board}{place or page}")
     if site.docs and event.rule not in set(Notice):

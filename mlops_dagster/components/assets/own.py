@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import dagster as dg
 
 from mlops_dagster.components.keys import key_of
-from mlops_dagster.components.partitions import CADENCE, MODEL, STAGE, Cadence, starts_of
+from mlops_dagster.components.partitions import CADENCE, MODEL, STAGE, Cadence, newest_made, windows_of
 from mlops_dagster.components.platform import Platform, publish_policies
-from mlops_dagster.components.views import check_result, control_room, not_the_newest, shown
+from mlops_dagster.components.views import check_result, shown
 from mlops_dagster.loop.reporting import ShownReports
-from mlops_dagster.loop.shown.assets import ASSETS, CHECKS
+from mlops_dagster.loop.shown.assets import ASSETS, CHECKS, control_room
+from mlops_dagster.loop.shown.pages import not_the_newest
 from mlops_dagster.loop.spec import ModelSpec
 from mlops_dagster.stores import Stores
 
@@ -42,7 +43,7 @@ def report_asset(spec: ModelSpec, asset: str, cadence: Cadence, *, after: str) -
         asset,
         after=[after],
         tags={STAGE: ASSETS[asset].stage, CADENCE: cadence.job},
-        metadata={MODEL: spec.model, **control_room(spec)},
+        metadata={MODEL: spec.model, **shown(control_room(spec))},
         partitions_def=cadence.partitions(),
         freshness_policy=cadence.freshness(),
         backfill_policy=dg.BackfillPolicy.single_run(),
@@ -60,7 +61,7 @@ def asset_arguments(spec: ModelSpec, asset: str, *after: str) -> dict[str, Any]:
         "description": described.text.format(spec=spec),
         "kinds": set(described.kinds),
         "tags": {STAGE: described.stage},
-        "metadata": control_room(spec),
+        "metadata": shown(control_room(spec)),
         "deps": [key_of(spec, name) for name in after],
     }
 
@@ -83,10 +84,12 @@ def report(
     judge: Callable[[Stores, ModelSpec, Mapping[str, datetime]], ShownReports],
 ) -> Made:
     """Judge the partitions of a run, and show the reports and the results of their checks."""
-    stores, periods = platform.stores(), starts_of(context)
+    stores, windows = platform.stores(), windows_of(context)
     publish_policies(stores, spec, context)
-    reports = judge(stores, spec, periods)
-    overtaken = not_the_newest(context, stores, spec, list(periods)[-1])
+    reports = judge(stores, spec, {key: window.start for key, window in windows.items()})
+    last, window = list(windows.items())[-1]
+    newest = newest_made(context, window, stores.clock.now())
+    overtaken = shown(not_the_newest(stores, spec, context.asset_key.path[-1], last, newest))
     for key, entries in reports.entries.items():
         context.add_asset_metadata({**overtaken, **shown(entries)}, partition_key=key)
     return dg.MaterializeResult(check_results=[check_result(name, found) for name, found in reports.checks.items()])

@@ -8,8 +8,8 @@ from mlops_dagster.components.platform import AsOf, Platform, publish_policies
 from mlops_dagster.components.sensors.retraining_failures import retraining_tags, tried_again
 from mlops_dagster.components.sensors.training_runs import retrain_job
 from mlops_dagster.components.views import check_result, shown
+from mlops_dagster.loop.retraining import train
 from mlops_dagster.loop.retraining.failures import tell_failed_suite, tell_success
-from mlops_dagster.loop.retraining.train import Cause, card_of, fit, read_and_validate, register, tell_retraining
 from mlops_dagster.loop.shown.checks import GATES_OPEN, SUITE_PASSES, gates_of_production, suite_of_training
 from mlops_dagster.loop.shown.fleet import JOBS
 from mlops_dagster.loop.shown.pages import page_of_validation
@@ -49,10 +49,10 @@ def _assets(spec: ModelSpec) -> list[dg.AssetsDefinition]:
         with tried_again(context, platform, spec):
             stores = platform.stores()
             publish_policies(stores, spec, context)  # before there is a version for the gates to look at
-            cause = Cause(config.trigger, config.reason, config.numbers)
+            cause = train.Cause(config.trigger, config.reason, config.numbers)
             if context.retry_number == 0:
-                tell_retraining(stores, spec.model, cause)
-            rows, found = read_and_validate(stores, spec, config.time(platform), cause)
+                train.tell_retraining(stores, spec.model, cause)
+            rows, found = train.read_and_validate(stores, spec, config.time(platform), cause)
         page = page_of_validation(stores, spec, "training_set", f"{rows.as_of:%Y-%m-%dT%H}", found)
         return dg.MaterializeResult(value=rows, metadata=shown({**training_set_entries(spec, rows, found), **page}))
 
@@ -61,12 +61,12 @@ def _assets(spec: ModelSpec) -> list[dg.AssetsDefinition]:
         context: dg.AssetExecutionContext, platform: Platform, training_set: TrainingSet
     ) -> dg.MaterializeResult[Candidate]:
         with tried_again(context, platform, spec):
-            found = fit(platform.stores(), spec, training_set)
+            found = train.fit(platform.stores(), spec, training_set)
         return dg.MaterializeResult(value=found, metadata=shown(candidate_entries(spec, found)))
 
     @model_asset(spec, "model_card", takes=["training_set", "candidate"])
     def model_card(training_set: TrainingSet, candidate: Candidate) -> dg.MaterializeResult[ModelCard]:
-        card = card_of(spec, training_set, candidate)
+        card = train.card_of(spec, training_set, candidate)
         return dg.MaterializeResult(value=card, metadata=shown(card_entries(spec, card, candidate)))
 
     @model_asset(spec, "registered_version", takes=["training_set", "candidate", "model_card"])
@@ -81,7 +81,7 @@ def _assets(spec: ModelSpec) -> list[dg.AssetsDefinition]:
         with tried_again(context, platform, spec):
             stores = platform.stores()
             champion = stores.champion(spec.model)
-            version = register(stores, spec, training_set, candidate, model_card, {"dagster_run": run})
+            version = train.register(stores, spec, training_set, candidate, model_card, run)
         tell_success(stores, spec.model, f"{version.version} was trained")
         return dg.MaterializeResult(metadata=shown(version_entries(training_set, version, champion, run)))
 
@@ -100,10 +100,8 @@ def _checks(spec: ModelSpec) -> list[dg.AssetChecksDefinition]:
 
     @dg.asset_check(**check_arguments(spec, "registered_version", GATES_OPEN))
     def gates_open(context: dg.AssetCheckExecutionContext, platform: Platform) -> dg.AssetCheckResult:
-        registry = platform.stores().registry
-        versions = registry.list(spec.model)
-        of_run = [each for each in versions if each.lineage.get("dagster_run") == context.run.run_id]
-        version = (of_run or versions)[-1]
-        return check_result(GATES_OPEN, gates_of_production(version, registry.closed_gates(version)))
+        stores = platform.stores()
+        version = train.version_of_run(stores, spec.model, context.run.run_id)
+        return check_result(GATES_OPEN, gates_of_production(version, stores.registry.closed_gates(version)))
 
     return [suite_passes, gates_open]

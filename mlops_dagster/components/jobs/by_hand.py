@@ -12,7 +12,7 @@ from mlops_dagster.components.assets.deployment import materializations
 from mlops_dagster.components.platform import Platform, publish_policies
 from mlops_dagster.loop import by_hand
 from mlops_dagster.loop.roll_out import Step
-from mlops_dagster.loop.shown.fleet import JOBS
+from mlops_dagster.loop.shown.fleet import JOBS, OPS
 from mlops_dagster.loop.spec import ModelSpec, spec_of
 from mlops_dagster.stores import Stores
 
@@ -52,22 +52,19 @@ class ByHand(Change):
 def by_hand_jobs(specs: Sequence[ModelSpec]) -> list[dg.JobDefinition]:
     """Return the three jobs over all models."""
 
-    @dg.op(description="Checks the gates, then changes the deployment by compare-and-set.")
+    @dg.op(description=OPS["promotion"])
     def promotion(context: dg.OpExecutionContext, config: Promotion, platform: Platform) -> None:
         stores, spec = platform.stores(), spec_of(specs, config.model)
         publish_policies(stores, spec, context)
         _record(context, stores, spec, by_hand.promote(stores, spec, config.version, config.reason))
 
-    @dg.op(description="Makes the previous champion, or the version that is named, champion again.")
+    @dg.op(description=OPS["withdrawal"])
     def withdrawal(context: dg.OpExecutionContext, config: Rollback, platform: Platform) -> None:
         stores, spec = platform.stores(), spec_of(specs, config.model)
         step = by_hand.roll_back(stores, spec, config.reason, to=config.to, bad=config.bad)
         _record(context, stores, spec, step)
 
-    @dg.op(
-        description="pause: never advances, still rolls back on proof. resume: goes on. advance: the next step at "
-        "once, at the last one the promotion; gates hold. abort: the challenger goes, without being called bad."
-    )
+    @dg.op(description=OPS["manual_action"])
     def manual_action(context: dg.OpExecutionContext, config: ByHand, platform: Platform) -> None:
         stores, spec = platform.stores(), spec_of(specs, config.model)
         _record(context, stores, spec, by_hand.act(stores, spec, config.action, config.reason))

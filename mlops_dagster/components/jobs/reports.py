@@ -9,7 +9,7 @@ from datetime import datetime
 import dagster as dg
 
 from mlops_dagster.components.compat import UnresolvedAssetJobDefinition
-from mlops_dagster.components.jobs.backfill_planner import Reported, catch_up
+from mlops_dagster.components.jobs.backfill_planner import catch_up
 from mlops_dagster.components.keys import key_of
 from mlops_dagster.components.partitions import CADENCE, DAILY, HOURLY, MODEL, WEEKLY, Cadence
 from mlops_dagster.components.platform import Platform
@@ -17,7 +17,8 @@ from mlops_dagster.dagster_pages import prefix_of
 from mlops_dagster.loop.fleet import look_at_each
 from mlops_dagster.loop.judging.days_of_answers import changed_days
 from mlops_dagster.loop.judging.findings import REPORTS
-from mlops_dagster.loop.shown.fleet import JOBS
+from mlops_dagster.loop.judging.missing_reports import Reported
+from mlops_dagster.loop.shown.fleet import JOBS, SCHEDULES
 from mlops_dagster.loop.spec import ModelSpec
 from mlops_dagster.stores import Stores
 
@@ -29,7 +30,7 @@ def reports_defs(specs: Sequence[ModelSpec]) -> dg.Definitions:
 
 def _reports(cadence: Cadence, specs: Sequence[ModelSpec]) -> dg.Definitions:
     """Define a job over all assets of a cadence, and its schedule, which catches up."""
-    name, or_changed = cadence.job, " or whose labels have changed since" if cadence is DAILY else ""
+    name = cadence.job
     job: UnresolvedAssetJobDefinition = dg.define_asset_job(
         name, selection=dg.AssetSelection.tag(CADENCE, name), description=JOBS[name]
     )
@@ -40,8 +41,7 @@ def _reports(cadence: Cadence, specs: Sequence[ModelSpec]) -> dg.Definitions:
         job_name=name,
         execution_timezone="UTC",
         default_status=dg.DefaultScheduleStatus.RUNNING,
-        description=f"Requests the reports that are missing{or_changed}, of the models that lack them: the newest in "
-        "one run, then older.",
+        description=SCHEDULES[name],
     )
     def schedule(context: dg.ScheduleEvaluationContext, platform: Platform) -> list[dg.RunRequest] | dg.SkipReason:
         stores = platform.stores()

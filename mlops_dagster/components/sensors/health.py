@@ -10,16 +10,13 @@ FAILURES: Final = 3
 """Ticks in a row after which a sensor that fails is told of; one failed tick is made good by the next."""
 
 
-_SENSORS: Final = "SENSOR"
-
-
 def dagster_troubles(instance: dg.DagsterInstance) -> dict[str, str] | None:
     """Return a sentence for each daemon that is needed and gives no sign of life, and each sensor that only fails.
 
     None where no daemon ticks the sensors, as in a rehearsal: then nobody watches, and nobody is missed.
     """
     statuses = instance.get_daemon_statuses()
-    if _SENSORS not in statuses or not statuses[_SENSORS].healthy:
+    if "SENSOR" not in statuses or not statuses["SENSOR"].healthy:
         return None
     daemons = {
         f"daemon {name}": f"Dagster's daemon {name} gives no sign of life; start `dagster-daemon run`, look at its log"

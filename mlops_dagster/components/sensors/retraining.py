@@ -1,6 +1,5 @@
 """The fleet's sensor that starts retrainings: on drift, on bad performance or on the cadence, the first that comes."""
 
-import re
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -14,6 +13,7 @@ from mlops_dagster.components.sensors.training_runs import retrain_job, training
 from mlops_dagster.loop.fleet import in_short, look_at_each
 from mlops_dagster.loop.retraining.consider import consider_retraining
 from mlops_dagster.loop.retraining.in_turn import take_turns
+from mlops_dagster.loop.shown.training import decision_tags
 from mlops_dagster.loop.spec import ModelSpec
 from mlops_dagster.retraining.policy import RetrainDecision
 
@@ -50,13 +50,11 @@ def _tried(instance: dg.DagsterInstance, models: Sequence[str], now: datetime) -
 def _request(spec: ModelSpec, found: RetrainDecision, now: datetime) -> dg.RunRequest:
     trigger, numbers = found.trigger or "", dict(found.numbers)
     config = TrainingRun(as_of=now.isoformat(), trigger=trigger, reason=found.reason, numbers=numbers)
-    # The run list shows the numbers, under names that Dagster allows in tags.
-    shown = {f"mlops/{re.sub(r'[^A-Za-z0-9_.-]', '_', name)[:50]}": value for name, value in numbers.items()}
     return dg.RunRequest(
         run_key=_run_key(spec.model, now),
         job_name=retrain_job(spec),
         run_config=dg.RunConfig(ops={f"{spec.prefix}__training_set": config}),
-        tags={"mlops/trigger": trigger, "mlops/reason": found.reason, **shown},
+        tags=decision_tags(found),
     )
 
 

@@ -3,7 +3,7 @@
 They act within their tick: a run would start half a minute later, and with 1,000 models minutes later.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 
 import dagster as dg
@@ -23,59 +23,45 @@ ROLLOUTS = "rollouts"
 """The name of the sensor by which a code location shows that it looks after its models."""
 
 
-def limits_sensor(specs: Sequence[ModelSpec]) -> dg.SensorDefinition:
-    """Return the sensor `limits`, which reads the running rollouts and their counts, and nothing else."""
+def serving_sensors(specs: Sequence[ModelSpec]) -> list[dg.SensorDefinition]:
+    """Return the sensors of all models.
 
-    @sensor("limits", seconds=10)
-    def limits(context: dg.SensorEvaluationContext, platform: Platform) -> dg.SkipReason:
-        stores = platform.stores()
-        return _acted("limits", context, stores, in_rollout(stores, specs), take_out)
-
-    return limits
-
-
-def rollouts_sensor(specs: Sequence[ModelSpec]) -> dg.SensorDefinition:
-    """Return the sensor `rollouts`, which starts and advances rollouts, and rolls back if it finds a proof first."""
-
-    @sensor(ROLLOUTS, seconds=30)
-    def rollouts(context: dg.SensorEvaluationContext, platform: Platform) -> dg.SkipReason:
-        def act(stores: Stores, spec: ModelSpec) -> Step:
-            publish_policies(stores, spec, context)
-            return roll_out(stores, spec)
-
-        return _acted(ROLLOUTS, context, platform.stores(), specs, act)
-
-    return rollouts
+    `limits` reads the running rollouts and their counts, and nothing else; `rollouts` starts and advances rollouts, and
+    rolls back if it finds a proof first; `macro_f1_floor` acts on the daily reports.
+    """
+    return [
+        _acting("limits", 10, lambda stores: in_rollout(stores, specs), take_out),
+        _acting(ROLLOUTS, 30, lambda _stores: specs, roll_out),
+        _acting("macro_f1_floor", 60, lambda _stores: specs, roll_back_under_floor),
+    ]
 
 
-def macro_f1_floor_sensor(specs: Sequence[ModelSpec]) -> dg.SensorDefinition:
-    """Return the sensor `macro_f1_floor`, which acts on the daily reports."""
-
-    @sensor("macro_f1_floor", seconds=60)
-    def macro_f1_floor(context: dg.SensorEvaluationContext, platform: Platform) -> dg.SkipReason:
-        return _acted("macro_f1_floor", context, platform.stores(), specs, roll_back_under_floor)
-
-    return macro_f1_floor
-
-
-def _acted(
-    sensor: str,
-    context: dg.SensorEvaluationContext,
-    stores: Stores,
-    specs: Sequence[ModelSpec],
+def _acting(
+    name: str,
+    seconds: int,
+    specs_of: Callable[[Stores], Iterable[ModelSpec]],
     act: Callable[[Stores, ModelSpec], Step],
-) -> dg.SkipReason:
-    """Act on each model and record the step at once; raises FleetError after the last model if one failed.
+) -> dg.SensorDefinition:
+    """Define a sensor that acts on each model and records the step at once.
 
-    A look that some models fail is a sign of life: that a sensor fails is told by its ticks.
+    Its tick raises FleetError after the last model if one failed. A look that some models fail is a sign of life: that
+    a sensor fails is told by its ticks.
     """
 
-    def look(spec: ModelSpec) -> str:
-        step = act(stores, spec)
-        record(context.instance, stores, spec, step)
-        return step.said
+    @sensor(name, seconds)
+    def acting(context: dg.SensorEvaluationContext, platform: Platform) -> dg.SkipReason:
+        stores = platform.stores()
 
-    looks = look_at_each(specs, look)
-    stores.beats.beat(f"sensor:{sensor}", BEAT)
-    looks.check()
-    return dg.SkipReason(in_short(looks.found) or "nothing to look at")
+        def look(spec: ModelSpec) -> str:
+            if name == ROLLOUTS:
+                publish_policies(stores, spec, context)
+            step = act(stores, spec)
+            record(context.instance, stores, spec, step)
+            return step.said
+
+        looks = look_at_each(specs_of(stores), look)
+        stores.beats.beat(f"sensor:{name}", BEAT)
+        looks.check()
+        return dg.SkipReason(in_short(looks.found) or "nothing to look at")
+
+    return acting

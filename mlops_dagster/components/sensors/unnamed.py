@@ -34,10 +34,10 @@ def unnamed_sensor(specs: Sequence[ModelSpec]) -> dg.SensorDefinition:
 def _live_locations(instance: dg.DagsterInstance) -> set[str | None]:
     """Return the code locations of this instance whose sensor `rollouts` has ticked lately."""
     since = SystemClock().now().timestamp() - ALIVE_SECONDS
-    found: set[str | None] = set()
-    for state in instance.all_instigator_state(instigator_type=InstigatorType.SENSOR):
-        data = state.instigator_data
-        ticked = isinstance(data, SensorInstigatorData) and (data.last_tick_timestamp or 0) >= since
-        if ticked and state.name == ROLLOUTS:
-            found.add(state.origin.repository_origin.code_location_origin.location_name)
-    return found
+    return {
+        state.origin.repository_origin.code_location_origin.location_name
+        for state in instance.all_instigator_state(instigator_type=InstigatorType.SENSOR)
+        if state.name == ROLLOUTS
+        and isinstance(data := state.instigator_data, SensorInstigatorData)
+        and (data.last_tick_timestamp or 0) >= since
+    }

@@ -1,7 +1,6 @@
 """The steps of a retraining: rows and their validation, the candidate, its model card, and its registration."""
 
 import tempfile
-from collections.abc import Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -108,16 +107,16 @@ def register(
     training_set: TrainingSet,
     candidate: Candidate,
     card: ModelCard,
-    run: Mapping[str, str],
+    run: str,
 ) -> ModelVersion:
-    """Register the candidate with its lineage: its origin, code and data, the `run` that made it, and its parent."""
+    """Register the candidate with its lineage: its origin, code and data, the run that made it, and its parent."""
     lineage = {
         "as_of": training_set.as_of.isoformat(),
         "trigger": training_set.trigger,
         "reason": training_set.reason,
         **{f"trigger {name}": value for name, value in training_set.numbers.items()},
         **stores.registry.code_lineage(),
-        **run,
+        "dagster_run": run,
         "data": candidate.provenance.digest,
         **_parent(stores, spec.model),
     }
@@ -134,6 +133,12 @@ def register(
             lineage=lineage,
             description=f"Trained: {training_set.trigger}",
         )
+
+
+def version_of_run(stores: Stores, model: str, run: str) -> ModelVersion:
+    """Return the version that a run has registered; if another run has registered its files, the newest version."""
+    versions = stores.registry.list(model)
+    return ([each for each in versions if each.lineage.get("dagster_run") == run] or versions)[-1]
 
 
 def _parent(stores: Stores, model: str) -> dict[str, str]:

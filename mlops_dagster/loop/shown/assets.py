@@ -1,9 +1,14 @@
 """A model's assets and checks, described for people; texts are templates of the model's spec."""
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Final, NamedTuple
 
+from mlops_dagster.board_pages import model_page
 from mlops_dagster.loop.judging.validate_batches import BATCH
+from mlops_dagster.loop.shown.entries import Entries, PageLink
+from mlops_dagster.loop.spec import ModelSpec
+from mlops_dagster.settings import Settings
 
 
 class Described(NamedTuple):
@@ -113,3 +118,15 @@ CHECKS: Final[Mapping[tuple[str, str], str]] = {
     "A failure quarantines the rows, and nothing is scored.",
 }
 """The description of each check, by its asset and name."""
+
+
+def control_room(spec: ModelSpec) -> Entries:
+    """Return the link of an asset to its model's page of the control room; empty without MLOPS_BOARD_URL."""
+    board = _board()
+    return {} if board is None else {"control_room": PageLink(model_page(board, spec.model))}
+
+
+@cache
+def _board() -> str | None:
+    """Return MLOPS_BOARD_URL; it is read once, as a code location may have thousands of assets."""
+    return Settings().board_url

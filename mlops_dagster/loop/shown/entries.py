@@ -54,6 +54,13 @@ class AssetLink:
 
 
 @dataclass(frozen=True, slots=True)
+class PageLink:
+    """A link to a page, by its address: of the control room or, without a host, of the orchestrator's UI."""
+
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
 class RunLink:
     """A link to a run of the orchestrator."""
 
@@ -70,7 +77,7 @@ class Data:
 Entries: TypeAlias = dict[str, object]
 """Entries by name: texts, numbers, tables, Markdown, links and data."""
 
-_ORDER: Final = ((str,), (Table,), (int, float), (FileLink, AssetLink, RunLink, Markdown))
+_ORDER: Final = ((str,), (Table,), (int, float), (FileLink, AssetLink, PageLink, RunLink, Markdown))
 
 
 def in_order(entries: Mapping[str, object]) -> Entries:

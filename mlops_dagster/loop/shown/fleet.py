@@ -41,6 +41,25 @@ JOBS: Final[Mapping[str, str]] = {
 }
 """The description of each job, by its name; a job of one model is there by the second part of its name."""
 
+SCHEDULES: Final[Mapping[str, str]] = {
+    job: f"Requests the reports that are missing{or_changed}, of the models that lack them: the newest in one run, "
+    "then older."
+    for job, or_changed in {
+        "hourly_monitoring": "",
+        "daily_performance": " or whose labels have changed since",
+        "weekly_label_drift": "",
+    }.items()
+}
+"""The description of each schedule, by the name of its job."""
+
+OPS: Final[Mapping[str, str]] = {
+    "promotion": "Checks the gates, then changes the deployment by compare-and-set.",
+    "withdrawal": "Makes the previous champion, or the version that is named, champion again.",
+    "manual_action": "pause: never advances, still rolls back on proof. resume: goes on. advance: the next step at "
+    "once, at the last one the promotion; gates hold. abort: the challenger goes, without being called bad.",
+}
+"""The description of the one step of each manual job, by its name."""
+
 MEANWHILE: Final = (
     "; its definitions are not there until that is mended: the data plane serves as it did, and registry and rollouts "
     "stay as they are, but nothing advances, promotes, monitors or retrains. `dg check defs` says whether it is sound"

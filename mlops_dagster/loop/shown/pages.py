@@ -6,11 +6,12 @@ If making one fails, the judgement counts all the same, and its entry says why i
 import logging
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
+from urllib.parse import urlsplit
 
 from mlops_dagster.dagster_pages import asset_page
 from mlops_dagster.errors import told
 from mlops_dagster.loop.judging.findings import HourOfDrift
-from mlops_dagster.loop.shown.entries import Entries, FileLink
+from mlops_dagster.loop.shown.entries import Entries, FileLink, PageLink
 from mlops_dagster.loop.spec import ModelSpec
 from mlops_dagster.monitoring import ValidationResult
 from mlops_dagster.monitoring.pages.data_docs import publish
@@ -25,6 +26,21 @@ logger = logging.getLogger(__name__)
 def log_of(stores: Stores, spec: ModelSpec) -> Entries:
     """Return the Delta table of the model's predictions: a folder, or s3://bucket/prefix."""
     return {"log": FileLink(stores.log.place.table(f"predictions/{spec.model}", options=False).uri, opens=False)}
+
+
+def not_the_newest(stores: Stores, spec: ModelSpec, asset: str, last: str, newest: str) -> Entries:
+    """Return a note for a report if a newer one exists already, by the names of their partitions, which sort by time.
+
+    The orchestrator shows the report that was made last: after catching up that is an old hour, and after late labels
+    an old day.
+    """
+    if last >= newest:
+        return {}
+    within = urlsplit(stores.settings.dagster_url or "").path  # Dagster may be served below a path
+    return {
+        "not_the_newest": f"made late or again; the newest one is of {newest}",
+        "newest": PageLink(asset_page(within, spec.model, asset, newest)),
+    }
 
 
 def page_of_validation(

@@ -1,5 +1,6 @@
 """The steps of a training: its set, the candidate, the model card, and the registered version."""
 
+import re
 from collections.abc import Mapping
 
 from mlops_dagster.loop.judging.findings import outcome_of
@@ -8,8 +9,19 @@ from mlops_dagster.loop.spec import ModelSpec
 from mlops_dagster.monitoring import ValidationResult
 from mlops_dagster.registry import PAIRED, ModelCard, ModelVersion
 from mlops_dagster.retraining.candidate import Candidate
+from mlops_dagster.retraining.policy import RetrainDecision
 from mlops_dagster.retraining.trainer import TrainingSet
 from mlops_dagster.tasks import QualityLimits
+
+
+def decision_tags(found: RetrainDecision) -> dict[str, str]:
+    """Return the tags by which the list of runs shows the decision to retrain, under names that Dagster allows.
+
+    >>> decision_tags(RetrainDecision(True, "drift", "temp has moved", {"PSI of temp": "0.4"}))
+    {'mlops/trigger': 'drift', 'mlops/reason': 'temp has moved', 'mlops/PSI_of_temp': '0.4'}
+    """
+    numbers = {f"mlops/{re.sub(r'[^A-Za-z0-9_.-]', '_', name)[:50]}": value for name, value in found.numbers.items()}
+    return {"mlops/trigger": found.trigger or "", "mlops/reason": found.reason, **numbers}
 
 
 def training_set_entries(spec: ModelSpec, rows: TrainingSet, found: ValidationResult) -> Entries:

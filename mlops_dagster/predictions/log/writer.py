@@ -1,15 +1,14 @@
 """The writer of the log: appends the entries of a spool, each exactly once, and holds back what a table refuses."""
 
-import gc
 import logging
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from mlops_dagster.errors import CorruptedError, MlopsError
+from mlops_dagster.garbage import uncollected
 from mlops_dagster.predictions.encoded import PredictionEntry
 from mlops_dagster.predictions.log.location import LogLocation
 from mlops_dagster.predictions.log.names import LABELS_TABLE, predictions_table, process_transaction
@@ -60,7 +59,7 @@ class LogWriter:
         spool.index()  # ships the late arms that it finds too: an erasure must leave none behind
         appended = self._append_held(spool)
         while True:
-            with _uncollected():
+            with uncollected():
                 entries, held = spool.next_for_log(_ENTRIES_AT_ONCE)
             # Counts of shed scorings go to no table; at the end they stay unmarked, as a mark is a number the log has.
             while entries and entries[-1].is_shed:
@@ -143,7 +142,7 @@ class LogWriter:
         from mlops_dagster.predictions.log.delta import tables as delta
 
         def new_rows(table: "DeltaTable", after: int) -> "Batch":
-            with _uncollected():
+            with uncollected():
                 new = [
                     (entry.number, entry.sequence or 0, row)
                     for entry, row in rows
@@ -175,7 +174,7 @@ class LogWriter:
 def _by_table(entries: Sequence[Entry]) -> "Mapping[str, Sequence[_Row]]":
     """Group entries by their table of the log; counts of shed scorings are left out, as only the rollups use them."""
     tables: defaultdict[str, list[_Row]] = defaultdict(list)
-    with _uncollected():
+    with uncollected():
         for entry in entries:
             if entry.is_shed:
                 continue
@@ -190,19 +189,3 @@ def _by_table(entries: Sequence[Entry]) -> "Mapping[str, Sequence[_Row]]":
 def _reached(rows: "Sequence[_Row]") -> dict[tuple[str, str], int]:
     """Return the last sequence number of each process and model."""
     return {(row["process"], row["model"]): entry.sequence or 0 for entry, row in rows if row is not None}
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Pause the garbage collector.
-
-    A batch is a hundred thousand objects that live until it is written. The collector would walk through all of them
-    several times and free none: a third of the shipper's time.
-    """
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
