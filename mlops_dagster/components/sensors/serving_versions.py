@@ -53,7 +53,7 @@ def _acting(
         stores = platform.stores()
 
         def look(spec: ModelSpec) -> str:
-            if name == ROLLOUTS:
+            if name == ROLLOUTS:  # the sign that this code location looks after the model
                 publish_policies(stores, spec, context)
             step = act(stores, spec)
             record(context.instance, stores, spec, step)
