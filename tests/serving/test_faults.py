@@ -74,7 +74,7 @@ def test_without_its_database_it_serves_what_was_known_last_and_the_fuse_still_t
     try:
         server.wait_in_force(stores, MODEL)
         proxy.cut()
-        for pid in children(server, "worker"):  # those that come after them know what these knew
+        for pid in children(server):  # those that come after them know what these knew
             os.kill(pid, signal.SIGKILL)
         eventually(lambda: not {*server.address["processes"]} & {*server.read_address()["processes"]})
 

@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from bench.tutorial import CHAMPION, DECISION, PROJECT, REHEARSED, SERVED, Played, census, play, sections
+from mlops_dagster.alerting import FLEET, Rule, Severity
 from mlops_dagster.registry import ModelRegistry
 from mlops_dagster.settings import Settings
+from mlops_dagster.stores import Stores
 from tests.support.pages import ROOT, commands, follow
 from tests.support.serving.data_plane import ForkedServer, Server
 
@@ -95,7 +97,8 @@ def test_the_champion_is_rolled_back(project: Path, monkeypatch: pytest.MonkeyPa
 )
 def test_the_commands_of_a_page_work(page: str, said: str, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run_before = sections()[PROJECT].splitlines()  # the slow ones, by Dagster and by the trainer
-    assert said in follow(HOW_TO / page, monkeypatch, leaving_out=run_before)
+    alert = Stores().alerts.report(FLEET, Rule.CHANNEL_BROKEN, Severity.WARNING, "made up")
+    assert said in follow(HOW_TO / page, monkeypatch, {"ack 7": f"ack {alert.id}"}, leaving_out=run_before)
 
 
 def test_the_data_plane_is_asked_and_gets_labels_and_tokens(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:

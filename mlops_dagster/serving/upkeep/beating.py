@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import TypeAlias
 
-from mlops_dagster.alerting import Beats
 from mlops_dagster.serving.upkeep.periodic import PeriodicTask
+from mlops_dagster.stores import Stores
 
 TasksOf: TypeAlias = Callable[[], Sequence[PeriodicTask]]
 """Returns the tasks that a duty consists of, as they are now."""
@@ -19,8 +19,8 @@ class DutyBeats:
     has stopped is told by the metrics of that machine.
     """
 
-    def __init__(self, beats: Beats, duties: Mapping[str, TasksOf], every: timedelta) -> None:
-        self._beats, self._duties, self._every = beats, duties, every
+    def __init__(self, stores: Stores, duties: Mapping[str, TasksOf], every: timedelta) -> None:
+        self._stores, self._duties, self._every = stores, duties, every
         self._told = defaultdict[PeriodicTask, int](int)
 
     def tell(self) -> None:
@@ -28,5 +28,5 @@ class DutyBeats:
         for name, tasks_of in self._duties.items():
             successes = {task: task.successes for task in tasks_of()}
             if all(count > self._told[task] for task, count in successes.items()):
-                self._beats.beat(name, self._every)
+                self._stores.beats.beat(name, self._every)
                 self._told |= successes

@@ -75,7 +75,10 @@ def work(leash: ProcessHeartbeat, arguments: list[str]) -> None:
 
 
 def _duties(stores: Stores, housekeeping: Shipper, telemetry: Telemetry, telling: Telling) -> list[PeriodicTask]:
-    """Return what is done again and again, each in a thread: one that hangs holds up no other."""
+    """Return what is done again and again, each in a thread: one that hangs holds up no other.
+
+    None may reach for the database before its thread runs: a housekeeper starts while the database is away, too.
+    """
 
     def roll_up() -> None:
         housekeeping.roll_up()
@@ -118,7 +121,7 @@ def _duties(stores: Stores, housekeeping: Shipper, telemetry: Telemetry, telling
         PeriodicTask("watchers", FLEET_SECONDS, watch_watchers, telemetry),
         PeriodicTask("fleet", FLEET_SECONDS, tell_fleet, telemetry, at_once=True),
         PeriodicTask("slow limits", LIMITS_SECONDS, housekeeping.read_slow_limits, telemetry, at_once=True),
-        PeriodicTask("outbox", TIDY_SECONDS, stores.letters.tidy, telemetry),
+        PeriodicTask("outbox", TIDY_SECONDS, lambda: stores.letters.tidy(), telemetry),
         PeriodicTask("reminders", REMIND_SECONDS, telling.tell, telemetry, at_once=True),
         PeriodicTask("process", MEASURE_SECONDS, telemetry.measure, telemetry),
     ]
@@ -129,7 +132,7 @@ def _duty_beats(stores: Stores, duties: Sequence[PeriodicTask], telling: Telling
     by_name = {duty.name: duty for duty in duties}
     watched: dict[str, TasksOf] = {f"duty:{name}": partial(_alone, by_name[name]) for name in WATCHED}
     watched[DELIVERY_BEAT] = lambda: (by_name["reminders"], *telling.deliverers)
-    return DutyBeats(stores.beats, watched, timedelta(seconds=2 * FLEET_SECONDS))
+    return DutyBeats(stores, watched, timedelta(seconds=2 * FLEET_SECONDS))
 
 
 def _alone(task: PeriodicTask) -> Sequence[PeriodicTask]:

@@ -328,22 +328,19 @@ def test_what_only_the_canary_refuses_is_the_canarys_failure(server: Server, mod
     }
 
 
-def test_a_rollback_is_in_force_within_half_a_second(server: Server, models: Models) -> None:
+def test_a_rollback_is_in_force_without_a_restart(server: Server, models: Models) -> None:
+    """In all processes that serve. How long it takes, `bench/reaction_speed.py` measures."""
     registry = models.stores.registry
     champion = models.champion("rolled")
     registry.transition(models.register("rolled", "2.0.0", threshold=30.0), Stage.PRODUCTION)
     canary = models.canary("rolled", "2.1.0", 1.0)
     server.wait_in_force(models.stores, "rolled")
     assert server.infer("rolled").json()["model_version"] == "2.1.0"
-
-    def in_force_after(epoch: int) -> float:
-        begin = time.monotonic()
-        eventually(lambda: server.in_force(models.stores, "rolled", epoch))
-        return time.monotonic() - begin
-
-    assert in_force_after(registry.withdraw(canary, reason="bad").epoch) < 0.5
+    registry.withdraw(canary, reason="bad")
+    server.wait_in_force(models.stores, "rolled")
     assert server.infer("rolled").json()["model_version"] == "2.0.0"
-    assert in_force_after(registry.rollback("rolled", reason="worse").epoch) < 0.5
+    registry.rollback("rolled", reason="worse")
+    server.wait_in_force(models.stores, "rolled")
     assert server.infer("rolled").json()["model_version"] == champion.version
 
 
