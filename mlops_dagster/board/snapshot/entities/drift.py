@@ -37,7 +37,7 @@ class DriftPanel:
     champion: str | None
     """The version whose baseline the window was held against."""
     start: datetime
-    """The hour that the report is about; its page is /reports/MODEL/drift_report/START."""
+    """The hour that the report is about; its page is /reports/MODEL/drift/START."""
     until: datetime
     """The end of the window."""
     window_hours: float
