@@ -1,4 +1,4 @@
-"""One browser and one server for all pages; each test has a page of its own, and fails if that page misbehaves."""
+"""One browser for each file and one server for all pages; each test has a page of its own, and fails if that page misbehaves."""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # its event loop runs in this thread as long as it lives, and others start one
 def browser() -> "Iterator[Browser]":
     from playwright.sync_api import sync_playwright
 

@@ -46,7 +46,7 @@ def test_the_evidence_of_a_recovery_is_that_of_its_best_beginning() -> None:
     assert math.exp(log_evidence(logs)) == pytest.approx(sum(best) / len(RATIOS))
 
 
-@given(rate=st.floats(0, LIMIT), trials=st.integers(1, 60), shared=st.floats(1, 50))
+@given(rate=st.just(0.0) | st.floats(1e-9, LIMIT), trials=st.integers(1, 60), shared=st.floats(1, 50))
 @settings(max_examples=40, deadline=None)
 def test_a_step_under_the_limit_adds_its_time_at_most(rate: float, trials: int, shared: float) -> None:
     before = rise((), 5, 50, limit=LIMIT, elapsed=1.0)
