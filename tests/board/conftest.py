@@ -1,4 +1,4 @@
-"""One browser for each file and one server for all pages; each test has a page of its own, and fails if that page misbehaves."""
+"""A browser for each file, a server for all pages; each test has its own page, and fails if that page misbehaves."""
 
 import shutil
 from collections.abc import Callable, Iterator
