@@ -98,12 +98,12 @@ class Pages:
         model, kind = request.path_params["model"], request.path_params["kind"]
         start = _time(request.path_params["start"])
         content = await run_in_threadpool(report_page, self._stores, model, kind, start)
-        return HTMLResponse(render("report", root=_root(request), **content))
+        return HTMLResponse(await run_in_threadpool(render, "report", root=_root(request), **content))
 
     async def decision(self, request: Request) -> Response:
         """Return the arithmetic of a decision; the parameters are fields of another policy to replay it under."""
         found = await run_in_threadpool(self._explain, request.path_params["decision"], request.query_params)
-        return HTMLResponse(render("decision", root=_root(request), decision=found))
+        return HTMLResponse(await run_in_threadpool(render, "decision", root=_root(request), decision=found))
 
     def _content(self, request: Request) -> dict[str, object]:
         """Return the content of the room's templates, by the names that they use."""

@@ -1,6 +1,5 @@
 """The web server of the control room."""
 
-import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -8,9 +7,10 @@ from contextlib import contextmanager, suppress
 import uvicorn
 from starlette.types import ASGIApp
 
-from mlops_dagster.errors import ServerError
+from mlops_dagster.access.listening import listen
 
 _END_SECONDS = 10
+_VARIABLES = "MLOPS_BOARD_HOST and MLOPS_BOARD_PORT"
 
 
 def run(app: ASGIApp, host: str, port: int, ready: Callable[[str], object]) -> None:
@@ -18,7 +18,7 @@ def run(app: ASGIApp, host: str, port: int, ready: Callable[[str], object]) -> N
 
     Port 0 picks a free one. Raises ServerError if the address cannot be listened on.
     """
-    with _listening(host, port) as listener, suppress(KeyboardInterrupt):
+    with listen(host, port, _VARIABLES) as listener, suppress(KeyboardInterrupt):
         shown = f"[{host}]" if ":" in host else host
         ready(f"http://{shown}:{listener.getsockname()[1]}/")
         _server(app).run(sockets=[listener])
@@ -31,7 +31,7 @@ def serving(app: ASGIApp, port: int = 0) -> Iterator[str]:
     Port 0 picks a free one. Raises ServerError if the port cannot be listened on.
     """
     server = _server(app)
-    with _listening("127.0.0.1", port) as listener:
+    with listen("127.0.0.1", port, _VARIABLES) as listener:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
         try:
@@ -43,16 +43,3 @@ def serving(app: ASGIApp, port: int = 0) -> Iterator[str]:
 
 def _server(app: ASGIApp) -> uvicorn.Server:
     return uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off", server_header=False))
-
-
-def _listening(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server(
-            (host, port), family=family, dualstack_ipv6=host == "::" and socket.has_dualstack_ipv6()
-        )
-    except OSError as error:
-        raise ServerError(
-            f"cannot listen on {host} port {port}: {error.strerror}; "
-            "set MLOPS_BOARD_HOST and MLOPS_BOARD_PORT to an address of this machine that is free"
-        ) from error

@@ -73,43 +73,31 @@ minutes = Table(
     sqlite_with_rowid=False,
 )
 
-# The same by the hour and by the day: a month of a thousand models is too many minutes to add up for a page.
 COARSE = ("requests", "errors", "slow", "rows", "failed_rows", "labelled", "wrong")
-hours = Table(
-    "hours",
-    TABLES,
-    Column("arm", Integer, primary_key=True),
-    Column("hour", BigInteger, primary_key=True),
-    *(Column(name, Integer) for name in COARSE),
-    sqlite_with_rowid=False,
-)
-days = Table(
-    "days",
-    TABLES,
-    Column("arm", Integer, primary_key=True),
-    Column("day", BigInteger, primary_key=True),
-    *(Column(name, Integer) for name in COARSE),
-    sqlite_with_rowid=False,
+# The same by the hour and by the day: a month of a thousand models is too many minutes to add up for a page.
+hours, days = (
+    Table(
+        f"{unit}s",
+        TABLES,
+        Column("arm", Integer, primary_key=True),
+        Column(unit, BigInteger, primary_key=True),
+        *(Column(name, Integer) for name in COARSE),
+        sqlite_with_rowid=False,
+    )
+    for unit in ("hour", "day")
 )
 
-latencies = Table(
-    "latencies",
-    TABLES,
-    Column("arm", Integer, primary_key=True),
-    Column("minute", BigInteger, primary_key=True),
-    Column("bucket", Integer, primary_key=True),
-    Column("n", Integer),
-    sqlite_with_rowid=False,
-)
-
-hour_latencies = Table(
-    "hour_latencies",
-    TABLES,
-    Column("arm", Integer, primary_key=True),
-    Column("hour", BigInteger, primary_key=True),
-    Column("bucket", Integer, primary_key=True),
-    Column("n", Integer),
-    sqlite_with_rowid=False,
+latencies, hour_latencies = (
+    Table(
+        name,
+        TABLES,
+        Column("arm", Integer, primary_key=True),
+        Column(unit, BigInteger, primary_key=True),
+        Column("bucket", Integer, primary_key=True),
+        Column("n", Integer),
+        sqlite_with_rowid=False,
+    )
+    for name, unit in (("latencies", "minute"), ("hour_latencies", "hour"))
 )
 
 outputs = Table(

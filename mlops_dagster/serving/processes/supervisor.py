@@ -16,6 +16,7 @@ from pathlib import Path
 import orjson
 
 from mlops_dagster.access import Access
+from mlops_dagster.access.listening import listen
 from mlops_dagster.alerting.routing.checking import check_channels
 from mlops_dagster.database import set_aside_if_damaged
 from mlops_dagster.errors import InvalidInputError, ServerError
@@ -198,21 +199,12 @@ def listening(settings: Settings) -> Iterator[socket.socket]:
 
 
 def _bind(settings: Settings) -> socket.socket:
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     deadline = time.monotonic() + _ADDRESS_SECONDS
     while True:
         try:
-            return socket.create_server(
-                (settings.host, settings.port),
-                family=family,
-                backlog=_BACKLOG,
-                dualstack_ipv6=settings.host == "::" and socket.has_dualstack_ipv6(),
-            )
-        except OSError as error:
-            if error.errno == errno.EADDRINUSE and time.monotonic() < deadline:
-                time.sleep(_LOOK_SECONDS)
-                continue
-            raise ServerError(
-                f"cannot listen on {settings.host} port {settings.port}: {error.strerror}; "
-                "set MLOPS_HOST and MLOPS_PORT to an address of this machine that is free"
-            ) from error
+            return listen(settings.host, settings.port, "MLOPS_HOST and MLOPS_PORT", _BACKLOG)
+        except ServerError as error:
+            in_use = isinstance(error.__cause__, OSError) and error.__cause__.errno == errno.EADDRINUSE
+            if not in_use or time.monotonic() >= deadline:
+                raise
+            time.sleep(_LOOK_SECONDS)
