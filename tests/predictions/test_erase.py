@@ -5,14 +5,18 @@ import threading
 from datetime import date, timedelta
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.fs as fs
+import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
 from deltalake.table import TableAlterer
 
 from mlops_dagster.errors import InvalidInputError, StorageError
-from mlops_dagster.predictions import Choice, Rollups, Spool, audit, erase
+from mlops_dagster.predictions import Choice, Erased, Rollups, Spool, audit, erase
 from mlops_dagster.predictions.erasure import erase as erasing
 from mlops_dagster.predictions.erasure.erasure_log import Erasures
+from mlops_dagster.predictions.log.delta import tables as delta
 from mlops_dagster.predictions.log.delta import upkeep
 
 ADA, BOB = "key-of-ada", "key-of-bob"
@@ -104,8 +108,6 @@ CRASHES = ["note", "forget", "forget_keys", "replace_day", "remove_erased_files"
 def test_an_erasure_that_dies_is_picked_up_by_running_it_again(
     spool, log, rollups, filled, march, tmp_path, monkeypatch, where, after
 ):
-    from mlops_dagster.predictions.log.delta import upkeep
-
     owner = {
         "note": erasing, "forget": spool, "forget_keys": rollups, "replace_day": upkeep, "remove_erased_files": upkeep,
         "set_table_properties": TableAlterer,
@@ -197,6 +199,48 @@ def test_an_append_that_brings_a_column_overtakes_it(spool, log, rollups, record
     assert keys(log, march) == [BOB] * 4
     with pytest.raises(Exception, match=r"[Aa]ppend"):
         DeltaTable(log.place.table("predictions/flights").uri).delete()
+
+
+def test_files_of_refused_appends_keep_no_row_and_those_of_appends_under_way_stay(
+    spool, log, rollups, record, march, monkeypatch
+):
+    """Of two processes that append the same entries, one is refused, and leaves its file."""
+    spool.append([record(0, key=ADA), record(1, key=BOB)])
+    spool.feedback([("p0", "late", march), ("p1", "late", march)], model="flights")
+    count(rollups, spool)
+    append, refused = delta.append, []
+
+    def after_another_process(at, table, rows, reached):
+        if at.uri not in refused:
+            refused.append(at.uri)
+            type(log)(log.place.address).ship(spool)
+        return append(at, table, rows, reached)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(delta, "append", after_another_process)
+        log.ship(spool)
+    tables = [log.place.table(name) for name in ("predictions/flights", "labels")]
+    assert [at.uri for at in tables] == refused
+    under_way = []
+    for at in tables:
+        table = DeltaTable(at.uri, storage_options=at.options)
+        files, (added,) = delta.rows_of(at, table).filesystem, table.file_uris()
+        (left,) = {path for path in parquet_of(files) if not added.endswith(path)}
+        rows = pq.read_table(left, filesystem=files, partitioning=None)
+        later = rows.set_column(rows.schema.get_field_index("number"), "number", pa.array([98, 99]))
+        under_way.append((files, f"{left.rpartition('/')[0]}/under-way.parquet"))
+        pq.write_table(later, under_way[-1][1], filesystem=files)
+
+    assert run(log, spool, rollups, march, keys=(ADA,)) == Erased(predictions=1, labels=1)
+    for files, path in under_way:
+        assert path in parquet_of(files)
+        kept = [pq.read_table(file, filesystem=files, partitioning=None) for file in parquet_of(files) - {path}]
+        assert pa.concat_tables(kept)["prediction_id"].to_pylist() == ["p1"]
+
+
+def parquet_of(files: fs.FileSystem) -> set[str]:
+    found = files.get_file_info(fs.FileSelector("", recursive=True))
+    return {each.path for each in found if each.extension == "parquet" and "_delta_log" not in each.path}
 
 
 @pytest.mark.parametrize("address", ["folder"], indirect=True)

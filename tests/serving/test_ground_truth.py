@@ -52,7 +52,7 @@ class Judge:
 
     def __init__(self, models: Models, instance: dg.DagsterInstance) -> None:
         self._stores = models.stores
-        self._dagster = DagsterAt(models.stores.settings.home, instance, NOON + timedelta(hours=18), SPEC)
+        self._dagster = DagsterAt(models.stores.settings.home, instance, NOON + timedelta(hours=12), SPEC)
         self.server = self._serve()
 
     def _serve(self) -> Server:

@@ -226,6 +226,7 @@ def _erase_rows(
                     gather(held, batch)
             if first is not None:
                 first(held)
+            upkeep.remove_refused_files(at, table, chosen)
             for day, count in days.items():
                 rest = delta.rows_of(at, table, [("date", "=", day.isoformat())])
                 if not upkeep.replace_day(at, table, day, rest.scanner(filter=~chosen).to_reader()):

@@ -3,17 +3,18 @@
 import uuid
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import date
 from typing import Literal
 
 import pyarrow as pa
+import pyarrow.dataset as pads
 from deltalake import DeltaTable, WriterProperties, write_deltalake
 from deltalake.exceptions import CommitFailedError
 
 from mlops_dagster.errors import StorageError
 from mlops_dagster.predictions.log.delta.errors import storage_errors
-from mlops_dagster.predictions.log.delta.tables import ATTEMPTS, make_durable, open_table
+from mlops_dagster.predictions.log.delta.tables import ATTEMPTS, make_durable, open_table, rows_of
 from mlops_dagster.predictions.log.location import TableAddress
 
 _FENCE = "mlops.fence"
@@ -21,6 +22,7 @@ _FENCE = "mlops.fence"
 _FILE_BYTES = 64 << 20
 _WRITER = WriterProperties(compression="ZSTD", max_row_group_size=1 << 16)
 _SMALL_FILES = 32
+_ENTRY = ["request", "number"]  # columns of predictions and labels that tell one entry of the log from all others
 
 
 def tidy(at: TableAddress) -> None:
@@ -100,11 +102,30 @@ def replace_day(at: TableAddress, table: DeltaTable, day: date, rows: pa.RecordB
     return True
 
 
+def remove_refused_files(at: TableAddress, table: DeltaTable, chosen: pads.Expression) -> None:
+    """Remove files with chosen rows that are in no version of the table, because another process appended these rows.
+
+    Of two processes that append the same entries, the table takes one, and the file of the other stays where it is. It
+    is told from a file of an append under way by its rows: the table has them.
+    """
+    rows = rows_of(at, table)
+    files = rows.filesystem
+    for path in table.vacuum(retention_hours=0, enforce_retention_duration=False, dry_run=True, full=True):
+        if path.startswith("_delta_log"):
+            continue
+        with suppress(FileNotFoundError, pa.ArrowInvalid):  # gone since, or not yet written to its end
+            its = pads.dataset(path, rows.schema, filesystem=files, partitioning="hive")
+            found = its.to_table(_ENTRY, filter=chosen)
+            requests, numbers = (pads.field(name).isin(found[name].combine_chunks()) for name in _ENTRY)
+            if found.num_rows and rows.count_rows(filter=chosen & requests & numbers):
+                files.delete_file(path)
+
+
 def remove_erased_files(at: TableAddress) -> None:
     """Remove all files that the newest version does not need; earlier versions of the table can no longer be read.
 
-    Files that a killed append left within the last hour are removed by `tidy`, within a week: they cannot be told from
-    files of an append that is under way.
+    Files of the last hour that are in no version are left to `tidy`, which removes them within a week: most belong to
+    an append that is under way.
     """
     table = open_table(at)
     if table is None:
