@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from sqlalchemy import Connection
 
+from mlops_dagster.access.token_store import TokenStore
 from mlops_dagster.alerting import Alert, AlertEvent, Alerts, Beats
 from mlops_dagster.alerting.alerts import tell_nobody
 from mlops_dagster.alerting.channels.message import Site
@@ -84,6 +85,10 @@ class Stores:
         except ModelNotFoundError:
             return None
         return None if name is None else self.registry.get(model, name)
+
+    @cached_property
+    def tokens(self) -> TokenStore:
+        return TokenStore(self.settings)
 
     @cached_property
     def rollouts(self) -> RolloutStore:

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
-from mlops_dagster.access.tokens import Scope, Token, TokenFile, find
+from mlops_dagster.access.token_file import TokenFile
+from mlops_dagster.access.tokens import Scope, Token, find
 from mlops_dagster.errors import CorruptedError, ForbiddenError, RefusedError, StorageError, UnauthenticatedError
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ LOOK_SECONDS = 0.5
 
 
 class Access:
-    """The tokens in force, following the file of tokens; while it cannot be read, the last known ones stay in force.
+    """The tokens in force, following the home's file of them; those last known stay in force while it is unreadable.
 
     `host` is the address that the server listens on. Raises RefusedError where an address that others reach would be
     served without tokens; CorruptedError, StorageError.

@@ -10,9 +10,11 @@ from typing import TypeVar
 import pytest
 from starlette.testclient import TestClient
 
-from mlops_dagster.access import Scope, TokenFile
+from mlops_dagster.access import Scope
+from mlops_dagster.access.token_store import TokenStore
 from mlops_dagster.board.snapshot.entities import Section
 from mlops_dagster.errors import RefusedError
+from mlops_dagster.settings import Settings
 from tests.support.board import AT, HOSTILE, example
 from tests.support.board_server import Shown, app_of
 
@@ -76,7 +78,7 @@ def test_ten_models_are_a_small_page(home: Path) -> None:
 def test_others_need_a_token_to_read(home: Path) -> None:
     with pytest.raises(RefusedError, match="mlops tokens create"):
         app_of(home, Shown(example()), board_host="0.0.0.0")  # noqa: S104  # that is the question
-    file = TokenFile(home / "tokens.json")
+    file = TokenStore(Settings(home=home))
     reader = file.create("ada", [Scope.READ], at=AT, by="ada")
     shop = file.create("shop", [Scope.INFER, Scope.ADMIN], at=AT, by="ada")
     client = TestClient(app_of(home, Shown(example()), board_host="0.0.0.0"), base_url="http://board.example.com")  # noqa: S104

@@ -3,7 +3,8 @@
 import json
 from pathlib import Path
 
-from mlops_dagster.access.tokens import Scope, TokenFile, find
+from mlops_dagster.access.token_file import TokenFile
+from mlops_dagster.access.tokens import Scope, find
 
 
 def test_a_token_is_shown_once_listed_and_revoked(mlops, home: Path) -> None:

@@ -13,6 +13,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, inspect, text
 
 from mlops_dagster import database
+from mlops_dagster.access.token_store import TABLES as TOKENS
 from mlops_dagster.alerting.beats import TABLES as BEATS
 from mlops_dagster.alerting.delivery.tables import TABLES as DELIVERY
 from mlops_dagster.alerting.life.tables import TABLES as ALERTS
@@ -42,7 +43,7 @@ def test_the_revisions_make_what_the_code_describes(url: str) -> None:
     migrate(engine)
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE, "compare_type": True})
-        assert compare_metadata(context, [REGISTRY, ROLLOUTS, ALERTS, BEATS, DELIVERY, REPORTS, WATCHES]) == []
+        assert compare_metadata(context, [REGISTRY, ROLLOUTS, ALERTS, BEATS, DELIVERY, REPORTS, TOKENS, WATCHES]) == []
     engine.dispose()
 
 

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from mlops_dagster.access import Scope, TokenFile
+from mlops_dagster.access import Scope
 from mlops_dagster.alerting import Severity
 from mlops_dagster.backup import back_up
 from mlops_dagster.errors import HomeNotWritableError
@@ -69,7 +69,7 @@ def a_life(home: Path, card, artifact: Path) -> None:
     stores.alerts.report("flights", "validation", Severity.CRITICAL, "bad")
     stores.quarantine.put("flights/2013-03-01T00.parquet", b"rows")
     stores.profiles.add("flights/1.0.0/2013-03-01T00.bin", b"a profile")
-    TokenFile(stores.settings.tokens_path).create("ci", [Scope.INFER], at=stores.clock.now(), by="ada")
+    stores.tokens.create("ci", [Scope.INFER], at=stores.clock.now(), by="ada")
     RegistryCache(stores.settings.last_known_path).close()
 
 

@@ -39,13 +39,13 @@ def board(
     from mlops_dagster.board.snapshot import Cache, explain
 
     settings = stores.settings
-    app = create_app(stores, Cache(stores).get, partial(explain, stores))
     place = f"models/{model}" if model else ""
     query = {**({} if moment is None else {"at": moment.isoformat()}), **({"page": str(page)} if page > 1 else {})}
     shown = place + (f"?{urlencode(query)}" if query else "")
-    run(
-        app,
-        settings.board_host,
-        settings.board_port if port is None else port,
-        lambda address: say(f"The control room is at {address}{shown}"),
-    )
+    with stores.tokens.copied():
+        run(
+            create_app(stores, Cache(stores).get, partial(explain, stores)),
+            settings.board_host,
+            settings.board_port if port is None else port,
+            lambda address: say(f"The control room is at {address}{shown}"),
+        )

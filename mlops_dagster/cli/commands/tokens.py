@@ -4,15 +4,16 @@ from typing import Annotated
 
 import typer
 
-from mlops_dagster.access import Scope, TokenFile
+from mlops_dagster.access import Scope
 from mlops_dagster.cli.arguments import Json
 from mlops_dagster.cli.output import minute, print_json, say, table
-from mlops_dagster.cli.running import settings, speaks
+from mlops_dagster.cli.running import open_stores, speaks
 
 Name = Annotated[str, typer.Argument(help="the user or service that has the token, e.g. shop-backend")]
 
 tokens = typer.Typer(
-    no_args_is_help=True, help="Bearer tokens of the data plane, which reads a change within a second."
+    no_args_is_help=True,
+    help="Bearer tokens of all servers on this database, which follow a change within two seconds.",
 )
 
 
@@ -20,17 +21,15 @@ tokens = typer.Typer(
 @speaks
 def create(name: Name, scope: Annotated[list[Scope], typer.Option(help="its scope; may be repeated")]) -> None:
     """Create a token and print it, once. From the first token on, every request needs a token."""
-    from mlops_dagster.clock import SystemClock
-    from mlops_dagster.registry.session import os_user
-
-    say(TokenFile(settings().tokens_path).create(name, scope, at=SystemClock().now(), by=os_user()))
+    stores = open_stores()
+    say(stores.tokens.create(name, scope, at=stores.clock.now(), by=stores.actor))
 
 
 @tokens.command("list")
 @speaks
 def list_tokens(json: Json = False) -> None:
     """Show the tokens' names, scopes and origin."""
-    found = TokenFile(settings().tokens_path).read() or ()
+    found = open_stores().tokens.list() or ()
     if json:
         print_json(
             [
@@ -48,5 +47,6 @@ def list_tokens(json: Json = False) -> None:
 @tokens.command()
 @speaks
 def revoke(name: Name) -> None:
-    """Revoke a token. Once the last one is revoked, no request is answered until tokens.json is removed."""
-    TokenFile(settings().tokens_path).revoke(name)
+    """Revoke a token. Every request needs one also after the last one was revoked."""
+    stores = open_stores()
+    stores.tokens.revoke(name, at=stores.clock.now(), by=stores.actor)

@@ -17,6 +17,7 @@ import orjson
 
 from mlops_dagster.access import Access
 from mlops_dagster.access.listening import listen
+from mlops_dagster.access.token_store import TokenStore
 from mlops_dagster.alerting.routing.checking import check_channels
 from mlops_dagster.database import set_aside_if_damaged
 from mlops_dagster.errors import InvalidInputError, ServerError
@@ -56,6 +57,7 @@ def run(settings: Settings) -> None:
         )
     check_log_address(settings.log)
     make_writable(settings.home)
+    TokenStore(settings).copy_before_start()
     Access(settings, settings.host)
     if settings.channels is not None:
         check_channels(settings.channels, settings.database)

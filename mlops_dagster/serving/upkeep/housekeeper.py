@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
 
+from mlops_dagster.access.token_store import FOLLOW_SECONDS as FOLLOW_TOKENS_SECONDS
 from mlops_dagster.alerting import DELIVERY_BEAT, tell_silent
 from mlops_dagster.extras import is_panic
 from mlops_dagster.loop.registry_events.follow import follow_registry
@@ -112,6 +113,7 @@ def _duties(stores: Stores, housekeeping: Shipper, telemetry: Telemetry, telling
         PeriodicTask("labels of nobody", SETTLE_SECONDS, housekeeping.settle_labels, telemetry),
         PeriodicTask("label index", PRUNE_SECONDS, housekeeping.prune_labels, telemetry),
         PeriodicTask("left behind", SETTLE_SECONDS, housekeeping.shed_of_the_dead, telemetry, at_once=True),
+        PeriodicTask("tokens", FOLLOW_TOKENS_SECONDS, stores.tokens.copy, telemetry, at_once=True),
         PeriodicTask("tidy", TIDY_SECONDS, stores.log.tidy, telemetry),
         PeriodicTask("log alerts", LABEL_DEBT_SECONDS, housekeeping.tell_held, telemetry),
         PeriodicTask("registry events", FOLLOW_SECONDS, follow_registry_events, telemetry),

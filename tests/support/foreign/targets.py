@@ -20,7 +20,7 @@ from sklearn.dummy import DummyClassifier
 from sqlalchemy import text
 from typer.testing import CliRunner
 
-from mlops_dagster.access import TokenFile
+from mlops_dagster.access.token_file import TokenFile
 from mlops_dagster.cli import app
 from mlops_dagster.cli.models.registering import read_card
 from mlops_dagster.cli.rollouts.replaying import read_policy

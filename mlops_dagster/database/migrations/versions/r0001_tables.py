@@ -1,4 +1,4 @@
-"""All tables of the registry, the rollouts, the alerts with their outbox, and the reports."""
+"""All tables of the registry, the tokens, the rollouts, the alerts with their outbox, and the reports."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -117,6 +117,7 @@ def upgrade() -> None:
     )
     _make_alerts()
     _make_beats()
+    _make_tokens()
     _make_outbox()
     _make_reports()
     if op.get_bind().dialect.name == "sqlite":
@@ -215,6 +216,19 @@ def _make_beats() -> None:
         sa.Column("at", sa.String, nullable=False),
         sa.Column("seconds", sa.Double, nullable=False),
         sa.Column("note", sa.Text, nullable=False),
+    )
+
+
+def _make_tokens() -> None:
+    op.create_table(
+        "tokens",
+        sa.Column("sha256", sa.String, primary_key=True),
+        sa.Column("name", sa.String, nullable=False),
+        sa.Column("scopes", sa.Text, nullable=False),
+        sa.Column("created_at", sa.String, nullable=False),
+        sa.Column("created_by", sa.String, nullable=False),
+        sa.Column("revoked_at", sa.String),
+        sa.Column("revoked_by", sa.String),
     )
 
 
