@@ -36,7 +36,7 @@ test test-fast: export TMPDIR := $(shell \
   { [ -w /dev/shm ] && df -Pk /dev/shm | awk 'NR == 2 && $$4 > 8e6 {print "/dev/shm"; found = 1} END {exit !found}'; } \
   || echo $${TMPDIR:-/tmp})
 
-test: install promtool alertmanager chromium bytecode
+test: install promtool alertmanager chromium haproxy bytecode
 	$(BIN)/pytest -q -n 3 --dist loadfile --no-loadscope-reorder  # a third waits; the longest files are first
 
 # What needs no server, no other process, no Dagster and no second (CONTRIBUTING.md).
@@ -53,10 +53,11 @@ bytecode: install
 PACKAGES_promtool := prometheus
 PACKAGES_alertmanager := prometheus-alertmanager
 PACKAGES_chromium := chromium fonts-liberation
+PACKAGES_haproxy := haproxy
 PACKAGES_wrk := wrk
-.PHONY: promtool alertmanager chromium wrk
-promtool alertmanager chromium wrk:
-	@command -v $(patsubst alertmanager,prometheus-alertmanager,$@) >/dev/null || { \
+.PHONY: promtool alertmanager chromium haproxy wrk
+promtool alertmanager chromium haproxy wrk:
+	@PATH="$$PATH:/usr/sbin" command -v $(patsubst alertmanager,prometheus-alertmanager,$@) >/dev/null || { \
 	  echo "Installing $@ ..."; \
 	  SUDO=$$([ "$$(id -u)" = 0 ] || command -v sudo); \
 	  $$SUDO apt-get update -qq && \

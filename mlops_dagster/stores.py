@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 from sqlalchemy import Connection
 
@@ -41,6 +41,13 @@ if TYPE_CHECKING:
 
 
 logger = logging.getLogger(__name__)
+
+
+@runtime_checkable
+class _Closes(Protocol):
+    """A store with connections or files to close."""
+
+    def close(self) -> None: ...
 
 
 class Stores:
@@ -255,6 +262,13 @@ class Stores:
     def all_rollups(self) -> list[Rollups]:
         """The rollups of this machine, and the shared ones if there are any."""
         return [self.local_rollups, *filter(None, [self.shared_rollups])]
+
+    def close(self) -> None:
+        """Close the stores that were opened; each opens again at its next use."""
+        for name, store in [*vars(self).items()]:
+            if isinstance(store, _Closes):
+                store.close()
+                delattr(self, name)
 
     def controller(self, policy_of: Callable[[str], RolloutPolicy]) -> Controller:
         return Controller(self.registry, self.rollouts, self.rollups, policy_of, self.clock)

@@ -159,6 +159,10 @@ class Service:
         """End the work, once no request is left; the housekeeper ships the entries that remain in the spool."""
         for work in self._work:
             work.stop()
+        try:
+            self.stores.registry.leave(self.process)
+        except StorageError as error:
+            logger.warning("others take this worker for one that is there, for a minute and a half: %s", error)
         self._scorer.close()
         self.tracing.close()
         self.loader.close()

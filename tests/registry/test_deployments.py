@@ -224,13 +224,18 @@ def test_workers_say_since_when_they_serve_an_epoch(registry: ModelRegistry, add
     assert registry.acknowledgements("ghost") == []
 
 
-def test_a_worker_that_says_nothing_more_is_gone(registry: ModelRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
-    times = iter(START + timedelta(seconds=seconds) for seconds in (0, 60, 61, 100))
+def test_a_worker_that_says_nothing_more_or_that_it_goes_is_gone(
+    registry: ModelRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times = iter(START + timedelta(seconds=seconds) for seconds in (0, 60, 61, 100, 101))
     monkeypatch.setattr(SystemClock, "now", lambda _self: next(times))
     registry.beat("a")
     registry.beat("b")
     assert registry.workers() == {"a", "b"}
     assert registry.workers() == {"b"}
+    registry.leave("b")
+    registry.leave("nobody")
+    assert registry.workers() == set()
 
 
 VERSIONS = ("1.0.0", "1.1.0", "1.2.0", "2.0.0-rc.1")

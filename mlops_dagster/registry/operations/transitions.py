@@ -20,6 +20,7 @@ from mlops_dagster.registry.stores import sql
 
 WORKER_ALIVE = timedelta(seconds=90)
 """A worker that has not said for so long that it is there is gone, or cut off from the registry."""
+_LEAVE_SECONDS = 2.0  # a worker that ends waits no longer for a database that hangs
 _WORKER_FORGOTTEN = timedelta(days=1)
 
 
@@ -179,6 +180,11 @@ class Traffic(Promotion):
         now = SystemClock().now()
         with writing(self._engine) as connection:
             sql.see_worker(connection, process, now, forget_before=now - _WORKER_FORGOTTEN)
+
+    def leave(self, process: str) -> None:
+        """Say that the worker `process` has ended: nobody waits for it any more."""
+        with writing(self._engine, patience=_LEAVE_SECONDS) as connection:
+            sql.remove_worker(connection, process)
 
     def workers(self) -> set[str]:
         """Return the processes of the workers that are there: each has said so within `WORKER_ALIVE`."""

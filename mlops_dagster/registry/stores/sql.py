@@ -269,5 +269,9 @@ def see_worker(connection: Connection, process: str, at: datetime, *, forget_bef
     connection.execute(insert(workers).values(process=process, seen_at=time_text(at)))
 
 
+def remove_worker(connection: Connection, process: str) -> None:
+    connection.execute(delete(workers).where(workers.c.process == process))
+
+
 def workers_seen(connection: Connection, since: datetime) -> set[str]:
     return set(connection.scalars(select(workers.c.process).where(workers.c.seen_at >= time_text(since))))
