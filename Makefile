@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export DAGSTER_HOME ?= $(CURDIR)/.mlops/dagster
 export MLOPS_HOME ?= $(CURDIR)/.mlops
 
-.PHONY: install demo demo-live dev test test-fast check docs bench soak lock clean
+.PHONY: install demo demo-live demo-scale dev test test-fast check docs bench soak lock clean
 .DEFAULT_GOAL := demo
 
 install: $(VENV)/.installed
@@ -22,6 +22,10 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 
 demo: install
 	$(BIN)/python examples/flights/rehearse_flights.py
+
+# Six weeks of the demo twice: on files, and on PostgreSQL and S3 with two data planes. The same decisions, and what each costs.
+demo-scale: install
+	PYTHONPATH=$(CURDIR) $(BIN)/python examples/flights/rehearse_at_scale.py
 
 # A whole rollout in real time, about six minutes, to be watched in the control room; ARGS=--keep leaves that up.
 demo-live: install

@@ -7,7 +7,7 @@ import threading
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from pathlib import Path
 from types import FrameType
@@ -28,6 +28,7 @@ from mlops_dagster.rehearsal.policy import unattended, with_policy
 from mlops_dagster.rehearsal.releases.releases import Team
 from mlops_dagster.rehearsal.scenario import Scenario
 from mlops_dagster.rehearsal.server import data_plane
+from mlops_dagster.rehearsal.services import Services
 from mlops_dagster.rehearsal.stage import ServingStage
 from mlops_dagster.rehearsal.summary.display import Display, board_command, ui_command
 from mlops_dagster.rehearsal.summary.reading import read_summary
@@ -42,8 +43,10 @@ from mlops_dagster.stores import Stores
 DEFAULT_HOME = Path(".mlops/rehearsal")
 
 
-def rehearse(scenario: Scenario, home: Path = DEFAULT_HOME) -> Summary:
+def rehearse(scenario: Scenario, home: Path = DEFAULT_HOME, services: Services = Services()) -> Summary:  # noqa: B008  # frozen
     """Play `scenario` in `home`, which is emptied first, and return the summary; it is in `summary.json` too.
+
+    Stores that `services` names are there, and not in the home.
 
     Raises HomeNotWritableError, AlreadyRunningError if a rehearsal runs in `home`, InvalidInputError for a history or a
     project that cannot be played and if `home` has files that no rehearsal made, ModelNotFoundError, TrainingDataError
@@ -60,7 +63,7 @@ def rehearse(scenario: Scenario, home: Path = DEFAULT_HOME) -> Summary:
     display = Display(plan)
     for note in plan.notes:
         display.note(note)
-    with fresh_home(home) as home, ending_on_sigterm(), _platform(plan, home) as instance, display:
+    with fresh_home(home) as home, ending_on_sigterm(), _platform(plan, home, services) as instance, display:
         check_training_data(plan)
         clock = ReplayedClock(plan.start - timedelta(days=1))
         with warnings.catch_warnings():
@@ -79,8 +82,10 @@ def rehearse(scenario: Scenario, home: Path = DEFAULT_HOME) -> Summary:
         recorded = sum(len(hour.requests) for hour in traffic)
         display.phase(f"Serving {recorded:,} recorded requests over {plan.days:.0f} days, each at its own time")
         display.traffic(len(traffic))
-        with data_plane(home) as address, Client(*address) as client:
-            timeline.play(traffic, ServingStage(plan.model, client, stores.registry))
+        with ExitStack() as serving:
+            addresses = [serving.enter_context(data_plane(each)) for each in services.homes(home)]
+            clients = [serving.enter_context(Client(*address)) for address in addresses]
+            timeline.play(traffic, ServingStage(plan.model, clients, stores.registry))
         clock.advance_to(plan.until)  # the summary is as of the end
         summary = read_summary(
             plan,
@@ -103,7 +108,7 @@ def _definitions(spec: ModelSpec) -> dg.Definitions:
 
 
 @contextmanager
-def _platform(plan: Plan, home: Path) -> Iterator[dg.DagsterInstance]:
+def _platform(plan: Plan, home: Path, services: Services) -> Iterator[dg.DagsterInstance]:
     """Set the environment of a rehearsal, which names this home and no other, and open a Dagster instance in it."""
     since, until = plan.reported
     settings = only_settings(
@@ -111,6 +116,7 @@ def _platform(plan: Plan, home: Path) -> Iterator[dg.DagsterInstance]:
         MLOPS_PARTITIONS_START=since.isoformat(),
         MLOPS_PARTITIONS_END=until.isoformat(),
         MLOPS_REPORT_ROWS="0",  # a second for each day
+        **services.settings,
     )
     # Trials and the data plane are separate processes: they find the project's modules where this one does.
     path = environment(PYTHONPATH=os.pathsep.join(filter(None, sys.path)))

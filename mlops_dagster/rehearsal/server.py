@@ -28,6 +28,7 @@ def data_plane(home: Path, *, replayed: bool = True) -> Iterator[Address]:
     `replayed` traffic gives its event times itself. Raises ServerError, with the end of the server's log, if it does
     not come up.
     """
+    home.mkdir(parents=True, exist_ok=True)
     log_path = home / "serve.log"
     environment = os.environ | {
         "MLOPS_HOME": str(home),

@@ -14,50 +14,63 @@ POLL_SECONDS = 0.02
 
 
 class ServingStage:
-    """One model behind one data plane."""
+    """One model behind one data plane, or several that are asked in turn."""
 
-    def __init__(self, model: str, client: Client, registry: ModelRegistry) -> None:
+    def __init__(self, model: str, clients: Sequence[Client], registry: ModelRegistry) -> None:
         self._model = model
-        self._client = client
+        self._clients = clients
         self._registry = registry
         self._epoch_in_force = 0
 
     def send(self, requests: Sequence[Request]) -> list[DueLabel]:
         """Send all requests, many at a time; return the labels that will become known for those that were answered."""
-        answers = self._client.post_all(f"/v2/models/{self._model}/infer", [request.body for request in requests])
-        return [
-            DueLabel(request.known_at, answer.json()["id"], request.label)
-            for request, answer in zip(requests, answers, strict=True)
-            if answer.status == 200 and request.label is not None and request.known_at is not None
-        ]
+        due = []
+        for plane, client in enumerate(self._clients):
+            its = requests[plane :: len(self._clients)]
+            answers = client.post_all(f"/v2/models/{self._model}/infer", [request.body for request in its])
+            due += [
+                DueLabel(request.known_at, answer.json()["id"], request.label, plane)
+                for request, answer in zip(its, answers, strict=True)
+                if answer.status == 200 and request.label is not None and request.known_at is not None
+            ]
+        return due
 
     def deliver(self, labels: Sequence[DueLabel]) -> int:
-        """Send labels to the data plane; return how many. Raises ServerError if a prediction is unknown there."""
-        if not labels:
-            return 0
-        content = [
-            {"prediction_id": label.prediction_id, "label": label.label, "at": label.known_at.isoformat()}
-            for label in labels
-        ]
-        result = self._client.post(f"/v1/models/{self._model}/feedback", {"labels": content})
-        if result["unknown"]:
-            raise ServerError(f"the data plane has answered, but does not know, {result['unknown'][:3]}")
+        """Send labels to the data planes that answered, so that none waits for another; return how many.
+
+        Raises ServerError if a prediction is unknown there.
+        """
+        for plane, client in enumerate(self._clients):
+            content = [
+                {"prediction_id": label.prediction_id, "label": label.label, "at": label.known_at.isoformat()}
+                for label in labels
+                if label.plane == plane
+            ]
+            if content:
+                result = client.post(f"/v1/models/{self._model}/feedback", {"labels": content})
+                if result["unknown"]:
+                    raise ServerError(f"the data plane has answered, but does not know, {result['unknown'][:3]}")
         return len(labels)
 
     def flush(self, *, log: bool = False) -> None:
         """Wait until all answered rows are in the rollups, and with `log` in the log as well."""
-        self._client.post("/v1/flush", {"log": log})
+        for client in self._clients:
+            client.post("/v1/flush", {"log": log})
 
     def wait_until_in_force(self) -> None:
-        """Wait until the data plane serves the latest deployment. Raises ServerError if that takes too long."""
+        """Wait until all data planes serve the latest deployment. Raises ServerError if that takes too long."""
         epoch = self._registry.deployment(self._model).epoch
         if epoch == self._epoch_in_force:
             return
         deadline = time.monotonic() + IN_FORCE_SECONDS
-        while all(seen.epoch < epoch for seen in self._registry.acknowledgements(self._model)):
+        while self._serving(epoch) < len(self._clients):
             if time.monotonic() > deadline:
                 raise ServerError(
-                    f"the data plane does not serve epoch {epoch} of {self._model} after {IN_FORCE_SECONDS} s"
+                    f"a data plane does not serve epoch {epoch} of {self._model} after {IN_FORCE_SECONDS} s"
                 )
             time.sleep(POLL_SECONDS)
         self._epoch_in_force = epoch
+
+    def _serving(self, epoch: int) -> int:
+        """Return how many data planes, of one worker each, have come as far as `epoch`."""
+        return len({seen.process for seen in self._registry.acknowledgements(self._model) if seen.epoch >= epoch})

@@ -1,4 +1,4 @@
-"""One history under two policies: the results of each, side by side."""
+"""One history played twice, under two policies or on two kinds of stores: the results of each, side by side."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -34,9 +34,16 @@ def compare(
     both = {**(scenario.policy or {}), **policy}
     second = rehearse(replace(scenario, policy=both), home.with_name(f"{home.name}{OTHER}"))
     console = console or Console()
-    console.print(_table("What differs in the policies", ((name, *values) for name, values in changed.items())))
-    console.print(_table(f"The life of {scenario.model} under both", _outcomes(first, second)))
+    columns = ("as its YAML says", "under the other policy")
+    differing = ((name, *values) for name, values in changed.items())
+    console.print(_table("What differs in the policies", columns, differing))
+    console.print(side_by_side(f"The life of {scenario.model} under both", columns, first, second))
     return first, second
+
+
+def side_by_side(title: str, columns: tuple[str, str], first: Summary, second: Summary) -> Table:
+    """Return a table of every figure of both rehearsals; what differs is bold."""
+    return _table(title, columns, _outcomes(first, second))
 
 
 def _outcomes(first: Summary, second: Summary) -> Iterator[tuple[str, str, str]]:
@@ -48,8 +55,8 @@ def _outcomes(first: Summary, second: Summary) -> Iterator[tuple[str, str, str]]
         yield one.what, in_short(one.fate), in_short(other.fate)
 
 
-def _table(title: str, rows: Iterator[tuple[str, str, str]]) -> Table:
-    table = Table("", "as its YAML says", "under the other policy", title=title)
+def _table(title: str, columns: tuple[str, str], rows: Iterator[tuple[str, str, str]]) -> Table:
+    table = Table("", *columns, title=title)
     for name, one, other in rows:
         table.add_row(escape(name), escape(one), escape(other), style=None if one == other else "bold")
     return table

@@ -44,8 +44,7 @@ def read_summary(
     model = plan.model
     runs = instance.get_runs()
     jobs = Counter(run.job_name for run in runs)
-    found = audit(stores.spool, stores.log)
-    labelled = stores.log.count_labelled(model)
+    found, labelled = audit(stores.spool, stores.log, stores.rollups), stores.log.count_labelled(model)
     batches = _latest_by_partition(instance, _key(plan, "prediction_batch"))
     drift = _latest_by_partition(instance, _key(plan, "drift_report"))
     performed, gate = _performance(plan, stores), _gate(plan, stores)

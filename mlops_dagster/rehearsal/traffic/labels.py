@@ -12,6 +12,8 @@ class DueLabel(NamedTuple):
     known_at: datetime
     prediction_id: str
     label: str
+    plane: int = 0
+    """The number of the data plane that answered."""
 
 
 class Labels:
