@@ -23,7 +23,7 @@ class Services:
     def __post_init__(self) -> None:
         if self.planes > 1 and None in (self.database_url, self.storage_url, self.log_url):
             raise InvalidInputError(
-                f"{self.planes} data planes share a database, a store of model files and a log; name the address of each"
+                f"{self.planes} data planes share a database, a store of model files and a log; name each one"
             )
 
     @property
