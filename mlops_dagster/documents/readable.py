@@ -3,12 +3,13 @@
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from mlops_dagster.errors import MlopsError, UnreadableError
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
+    from sqlalchemy import Row as SqlRow
 
 Row = TypeVar("Row")
 Entity = TypeVar("Entity")
@@ -39,6 +40,31 @@ def readable(rows: Iterable[Row], read: Callable[[Row], Entity]) -> list[Entity]
         except UnreadableError as error:
             logger.error("%s", error)
     return found
+
+
+class Followed(Generic[Entity]):
+    """The rows of a small table that is read again and again: only rows that have changed are parsed.
+
+    A row that cannot be read gives its UnreadableError.
+    """
+
+    def __init__(self, read: "Callable[[SqlRow[Any]], Entity]") -> None:
+        self._read = read
+        self._last: dict[str, tuple[SqlRow[Any], Entity | UnreadableError]] = {}
+
+    def entities(self, rows: "Iterable[SqlRow[Any]]") -> dict[str, Entity | UnreadableError]:
+        """Return what each row holds by its column `model`, the same object as before for a row that is as before."""
+        last, self._last = self._last, {}
+        for row in rows:
+            known = last.get(row.model)
+            self._last[row.model] = known if known is not None and known[0] == row else (row, self._parsed(row))
+        return {model: entity for model, (_row, entity) in self._last.items()}
+
+    def _parsed(self, row: "SqlRow[Any]") -> Entity | UnreadableError:
+        try:
+            return self._read(row)
+        except UnreadableError as error:
+            return error
 
 
 def fields_of(error: "ValidationError") -> str:

@@ -1,15 +1,15 @@
 """Reads over many models in one statement each: for pages that show a whole fleet."""
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, func, select
 
 from mlops_dagster.clock import parse_time, time_text
-from mlops_dagster.database import reading
-from mlops_dagster.documents.readable import readable
+from mlops_dagster.database import looking, reading
+from mlops_dagster.documents.readable import Followed, readable
 from mlops_dagster.errors import UnreadableError
 from mlops_dagster.registry.entities.entities import Acknowledgement, Deployment, Event, EventKind
 from mlops_dagster.registry.entities.policies import ModelPolicies
@@ -18,6 +18,8 @@ from mlops_dagster.registry.operations.policies import policies_of_event
 from mlops_dagster.registry.session import Session
 from mlops_dagster.registry.stores.rows import deployment_of, event_of
 from mlops_dagster.registry.stores.tables import acknowledgements, deployments, events
+
+_ALL = select(deployments).order_by(deployments.c.model)
 
 
 class VersionMove(NamedTuple):
@@ -45,8 +47,7 @@ class Fleet(Session):
         """
         with reading(self._engine) as connection:
             if as_of is None:
-                rows = connection.execute(select(deployments).order_by(deployments.c.model))
-                found = readable(rows, lambda row: deployment_of(row._asdict()))
+                found = readable(connection.execute(_ALL), lambda row: deployment_of(row._asdict()))
             else:
                 last = _last_of_each(events.c.at <= time_text(as_of), events.c.version.is_not(None))
                 registered = set(connection.scalars(select(events.c.model).where(events.c.id.in_(last))))
@@ -54,6 +55,19 @@ class Fleet(Session):
                 changes = readable(connection.execute(query), lambda row: event_of(row._asdict()))
                 found = [event.deployment for event in changes if event.model in registered]
         return {each.model: each for each in sorted(found, key=lambda each: each.model)}
+
+    def follow_deployments(self) -> Callable[[], Mapping[str, Deployment | UnreadableError]]:
+        """Return a function that reads the deployment of every model in one statement, for who looks all the time.
+
+        What has not changed since its last call is the same object; what cannot be read is its error.
+        """
+        followed = Followed(lambda row: deployment_of(row._asdict()))
+
+        def read() -> Mapping[str, Deployment | UnreadableError]:
+            with looking(self._engine) as connection:
+                return followed.entities(connection.execute(_ALL).all())
+
+        return read
 
     def last_events(
         self, kinds: Sequence[EventKind], *, models: Collection[str] | None = None, as_of: datetime | None = None

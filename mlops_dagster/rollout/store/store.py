@@ -10,9 +10,9 @@ from sqlalchemy import Connection, Select, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from mlops_dagster.clock import SystemClock, in_utc
-from mlops_dagster.database import migrate, open_database, reading, writing
-from mlops_dagster.documents.readable import readable
-from mlops_dagster.errors import AlreadyRunningError, RolloutNotFoundError
+from mlops_dagster.database import looking, migrate, open_database, reading, writing
+from mlops_dagster.documents.readable import Followed, readable
+from mlops_dagster.errors import AlreadyRunningError, RolloutNotFoundError, UnreadableError
 from mlops_dagster.rollout.decide import highest
 from mlops_dagster.rollout.entities import Decision, Outcome, Phase, Rollout
 from mlops_dagster.rollout.policy import RolloutPolicy
@@ -28,6 +28,9 @@ HOLD_AGAIN_AFTER = timedelta(hours=1)
 
 
 _NUMBER = re.compile(r"\d[\d.:e+-]*")
+
+
+_ALL_RUNNING = select(rollouts).where(rollouts.c.phase.in_(RUNNING))
 
 
 class RolloutStore:
@@ -96,6 +99,19 @@ class RolloutStore:
         with reading(self._engine) as connection:
             row = connection.execute(_running(model)).one_or_none()
         return None if row is None else rollout_of(row)
+
+    def follow_running(self) -> Callable[[], Mapping[str, Rollout | UnreadableError]]:
+        """Return a function that reads every running rollout by its model in one statement, for who looks all the time.
+
+        What has not changed since its last call is the same object; what cannot be read is its error.
+        """
+        followed = Followed(rollout_of)
+
+        def read() -> Mapping[str, Rollout | UnreadableError]:
+            with looking(self._engine) as connection:
+                return followed.entities(connection.execute(_ALL_RUNNING).all())
+
+        return read
 
     def running_models(self) -> Collection[str]:
         """Return the models with a running rollout, readable or not, in one query."""

@@ -5,8 +5,10 @@ import logging
 import threading
 import time
 from collections import deque
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import wait
 from dataclasses import replace
+from functools import cached_property
 
 from mlops_dagster.errors import (
     MlopsError,
@@ -56,6 +58,16 @@ class Deployments:
         self._changing = threading.Lock()
         self._named: dict[str, deque[str]] = {}
         self._unreadable: dict[str, str] = {}
+        self._settled: dict[str, Known] = {}
+        """By model, what is wholly in force and acknowledged: nothing is left to do until it changes."""
+
+    @cached_property
+    def _deployments(self) -> Callable[[], Mapping[str, Deployment | UnreadableError]]:
+        return self._stores.registry.follow_deployments()
+
+    @cached_property
+    def _rollouts(self) -> Callable[[], Mapping[str, Rollout | UnreadableError]]:
+        return self._stores.rollouts.follow_running()
 
     def get(self, model: str) -> InForce:
         """Return the deployment in force of `model`; raises ModelNotFoundError."""
@@ -90,6 +102,7 @@ class Deployments:
         recent = self._named.setdefault(model, deque(maxlen=NAMED_KEPT))
         if name not in recent:
             recent.append(name)
+            self._settled.pop(model, None)
         return await asyncio.wrap_future(self._loader.load(model, name))
 
     def unavailable(self) -> dict[str, str]:
@@ -147,10 +160,13 @@ class Deployments:
         force, and the error is raised once all other models are up to date.
         """
         try:
-            models = self._stores.registry.models()
-            # At the start champions are loaded first: none waits for the trial of another model's challenger.
-            failures = [] if self._in_force else for_each(models, self._load_champion)
-            failures += for_each(models, self._bring_up_to_date)
+            deployments = self._deployments()
+            rollouts = self._rollouts() if any(map(_rolls_out, deployments.values())) else {}
+            if not self._in_force:
+                self._load_champions(deployments.values())
+            failures = for_each(
+                deployments, lambda model: self._bring_up_to_date(model, deployments[model], rollouts.get(model))
+            )
             self._unread, self._away_since = None, None
             self._telemetry.registry_away(0)
         except StorageError as error:
@@ -166,27 +182,37 @@ class Deployments:
 
     def read_slow_limits(self) -> None:
         """Read the limits above which requests are slow, as the housekeeper last found them in the registry."""
-        self._slow_ms = self._last_known.slow_limits()
+        limits = self._last_known.slow_limits()
+        if limits != self._slow_ms:
+            self._slow_ms = limits
+            self._settled.clear()
 
-    def _load_champion(self, model: str) -> None:
-        deployment = self._stores.registry.deployment(model)
-        if deployment.champion is not None:
-            self._loader.load(model, deployment.champion)
+    def _load_champions(self, deployments: Iterable[Deployment | UnreadableError]) -> None:
+        """Begin to load champions before all else: none waits for the trial of another model's challenger."""
+        for each in deployments:
+            if isinstance(each, Deployment) and each.champion is not None:
+                self._loader.load(each.model, each.champion)
 
-    def _bring_up_to_date(self, model: str) -> None:
-        try:
-            known = self._read(model)
-        except UnreadableError:
+    def _bring_up_to_date(
+        self, model: str, deployment: Deployment | UnreadableError, rollout: Rollout | UnreadableError | None
+    ) -> None:
+        if isinstance(deployment, UnreadableError):
             if model in self._known:
                 self._put_in_force(self._known[model])
-            raise
+            raise deployment
+        settled = self._settled.get(model)
+        rollout = self._rollout(model, rollout) if _rolls_out(deployment) else None
+        if settled is not None and settled.deployment is deployment and settled.rollout is rollout:
+            return
+        known = self._note(deployment, rollout)
         if self._put_in_force(known):
-            self._acknowledge(known.deployment)
+            self._acknowledge(deployment)
+            if self._in_force[model].versions.keys() == {*_roles(deployment)}:
+                self._settled[model] = known
 
-    def _read(self, model: str) -> Known:
-        deployment = self._stores.registry.deployment(model)
-        rollout = self._rollout(deployment) if deployment.canary or deployment.shadows else None
-        known = Known(deployment, rollout)
+    def _note(self, deployment: Deployment, rollout: Rollout | None) -> Known:
+        """Keep what is known of a model, for a start while the registry is away."""
+        model, known = deployment.model, Known(deployment, rollout)
         if known != self._known.get(model):
             self._known[model] = known
             try:
@@ -195,18 +221,15 @@ class Deployments:
                 logger.exception("the deployment of %s is in force, and would not be known after a restart", model)
         return known
 
-    def _rollout(self, deployment: Deployment) -> Rollout | None:
+    def _rollout(self, model: str, found: Rollout | UnreadableError | None) -> Rollout | None:
         """Return the running rollout, or the last known one if it is unreadable: a rollback still comes into force."""
-        model = deployment.model
-        try:
-            found = self._stores.rollouts.active(model)
+        if not isinstance(found, UnreadableError):
             self._unreadable.pop(model, None)
-        except UnreadableError as error:
-            if self._unreadable.get(model) != str(error):
-                self._unreadable[model] = str(error)
-                logger.error("the fuse uses the rollout as it was last known: %s", error)
-            found = self._known[model].rollout if model in self._known else None
-        return found
+            return found
+        if self._unreadable.get(model) != str(found):
+            self._unreadable[model] = str(found)
+            logger.error("the fuse uses the rollout as it was last known: %s", found)
+        return self._known[model].rollout if model in self._known else None
 
     def _put_in_force(self, known: Known) -> bool:
         """Put in force the part of a deployment that is in memory; return whether that is all of it."""
@@ -241,6 +264,10 @@ class Deployments:
             return None
         why = self._loader.error(wanted.model, wanted.champion) or "it is being loaded"
         return f"the champion {wanted.champion} of {wanted.model} cannot answer yet: {why}"
+
+
+def _rolls_out(deployment: Deployment | UnreadableError) -> bool:
+    return isinstance(deployment, Deployment) and bool(deployment.canary or deployment.shadows)
 
 
 def _roles(deployment: Deployment) -> list[str]:
