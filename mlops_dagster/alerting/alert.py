@@ -68,7 +68,7 @@ class Alert:
     model: str
     """The model, or `FLEET`."""
     rule: str
-    """The broken rule, as code: `macro_f1`, `validation`, `retraining_failed`."""
+    """The broken rule, as code: `headline`, `validation`, `retraining_failed`."""
     subject: str
     """The part of the model that the alert is about, such as a version; empty for the model as a whole."""
     version: str | None
@@ -155,8 +155,8 @@ def alert_key(name: str, model: str, rule: str, subject: str = "") -> str:
 
     A longer key is cut, and ends in 8 hexadecimal digits of the SHA-256 of the whole.
 
-    >>> alert_key("staging", "churn", "macro_f1")
-    'mlops:staging:churn:macro_f1'
+    >>> alert_key("staging", "churn", "headline")
+    'mlops:staging:churn:headline'
     >>> alert_key("staging", "churn", "rolled_back", "2.4.1")
     'mlops:staging:churn:rolled_back:2.4.1'
     """

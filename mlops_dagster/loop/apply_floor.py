@@ -25,16 +25,16 @@ def hold_to_floor(stores: Stores, spec: ModelSpec, matured: Collection[date], un
 
 
 def tell_of_floor(stores: Stores, spec: ModelSpec, look: FloorLook | None) -> None:
-    """Open, update or resolve the alert `macro_f1`; if nothing can be told, it stays unchanged."""
+    """Open, update or resolve the alert `headline`; if nothing can be told, it stays unchanged."""
     if look is None:
         return
     decision = look.decision
     if decision.outcome is FloorOutcome.FINE:
-        stores.alerts.resolve(spec.model, Rule.MACRO_F1, f"{look.champion}: {decision.reason}")
+        stores.alerts.resolve(spec.model, Rule.HEADLINE, f"{look.champion}: {decision.reason}")
     elif decision.under_alert:
         stores.alerts.report(
             spec.model,
-            Rule.MACRO_F1,
+            Rule.HEADLINE,
             Severity.CRITICAL if under_floor(spec.performance, look.headline) else Severity.WARNING,
             f"{look.champion}: {decision.reason}",
             version=look.champion,

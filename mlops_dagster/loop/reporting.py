@@ -18,13 +18,13 @@ from mlops_dagster.loop.retraining.consider import TrainingRuns
 from mlops_dagster.loop.shown.champion import concept_entries, floor_entries, floor_in_words
 from mlops_dagster.loop.shown.checks import (
     CONCEPT_DRIFT,
-    MACRO_F1,
+    HEADLINE,
     SUITE_PASSES,
     WITHIN_LIMITS,
     CheckResult,
     champion_as_evaluated,
     drift_within_limits,
-    macro_f1_over_floor,
+    headline_over_floor,
     suite_of_hours,
 )
 from mlops_dagster.loop.shown.comparison import comparison_entries
@@ -104,7 +104,7 @@ def report_on_performance(
     return ShownReports(
         entries,
         {
-            MACRO_F1: macro_f1_over_floor(spec, newest.floor),
+            HEADLINE: headline_over_floor(spec, newest.floor),
             CONCEPT_DRIFT: champion_as_evaluated(newest.concept, newest.action),
         },
     )

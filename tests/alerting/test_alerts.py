@@ -92,7 +92,7 @@ def test_what_is_seen_again_is_the_same_alert(alerts: Alerts, clock: ReplayedClo
 
 def test_a_resolved_one_stays_and_the_next_is_another(alerts: Alerts, clock: ReplayedClock) -> None:
     first = alerts.report("churn", Rule.VALIDATION, Severity.CRITICAL, "9 % nulls", evidence={"é": [1, None]})
-    assert alerts.resolve("churn", Rule.MACRO_F1, "never broken") is None
+    assert alerts.resolve("churn", Rule.HEADLINE, "never broken") is None
     over = alerts.resolve("churn", Rule.VALIDATION, "the next hour passed")
     assert over is not None
     assert not over.open

@@ -20,7 +20,7 @@ DEPLOY = REPOSITORY / "deploy"
 
 OUR_METRICS: Mapping[Rule, str] = {
     Rule.ACCURACY: "mlops_accuracy|mlops_labelled",
-    Rule.MACRO_F1: "mlops_macro_f1",
+    Rule.HEADLINE: "mlops_headline",
     Rule.PSI: "mlops_drift_psi|mlops_drift_noise",
     Rule.KS: "mlops_drift_ks",
     Rule.LABEL_DEBT: "mlops_label_debt",

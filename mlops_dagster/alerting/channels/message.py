@@ -15,7 +15,7 @@ from mlops_dagster.dagster_pages import asset_page
 from mlops_dagster.documents.strict import StrictModel
 
 _ASSETS: Final[Mapping[str, str]] = {
-    Rule.MACRO_F1: "performance_report",
+    Rule.HEADLINE: "performance_report",
     Rule.ACCURACY_COLLAPSE: "performance_report",
     Rule.CONCEPT_DRIFT: "performance_report",
     Rule.TOO_FEW_LABELS: "performance_report",

@@ -21,7 +21,7 @@ from mlops_dagster.rollout.floor.look import FloorLook
 
 SUITE_PASSES: Final = "suite_passes"
 WITHIN_LIMITS: Final = "within_limits"
-MACRO_F1: Final = "macro_f1"
+HEADLINE: Final = "headline"
 CONCEPT_DRIFT: Final = "concept_drift"
 GATES_OPEN: Final = "gates_open"
 
@@ -73,7 +73,7 @@ def drift_within_limits(found: Mapping[str, Report[HourOfDrift]], profiles: str)
     )
 
 
-def macro_f1_over_floor(spec: ModelSpec, look: FloorLook | None) -> CheckResult:
+def headline_over_floor(spec: ModelSpec, look: FloorLook | None) -> CheckResult:
     """Return the champion's headline measure against its limits; without enough labels it passes and says so."""
     if look is None:
         nothing: Entries = {"floor": "inconclusive", "rows": 0}
