@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from mlops_dagster.documents.texts import counted
 from mlops_dagster.errors import RefusedError
 from mlops_dagster.loop.judging.compared_versions import versions_to_compare
 from mlops_dagster.loop.judging.findings import NO_CHAMPION, outcome_of
@@ -149,7 +150,7 @@ def report_on_batch(stores: Stores, spec: ModelSpec, days: Mapping[str, datetime
     found, place = validate_batch(stores, spec, start)
     entries = validation_entries(found)
     page = page_of_validation(stores, spec, BATCH, f"{start:%Y-%m-%d}", found, partition=key)
-    kept = f"; {found.rows:,} rows quarantined at {place}" if found.rows and found.failures else ""
+    kept = f"; {counted(found.rows, 'rows')} quarantined at {place}" if found.rows and found.failures else ""
     said = f"{key}: {outcome_of(found)}{'' if found.passed else f'{kept}; nothing is scored'}"
     return ShownReports(
         {key: {**entries, **page}}, {SUITE_PASSES: CheckResult(found.passed, said, entries, is_error=True)}

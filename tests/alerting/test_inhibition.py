@@ -36,6 +36,7 @@ def alert(
         None,
         None,
         "",
+        None,
         {},
         NOW,
         NOW,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from mlops_dagster.documents.texts import counted
 from mlops_dagster.errors import ApprovalError, RefusedError
 from mlops_dagster.loop.apply_floor import floor_action
 from mlops_dagster.loop.judging.findings import HourOfDrift, outcome_of
@@ -55,7 +56,7 @@ def suite_of_hours(validated: ValidatedHours, hours: Mapping[str, datetime]) -> 
 def suite_of_training(found: Validation) -> CheckResult:
     """Return the result of the suite on a training set; if it did not pass, the training ends."""
     said = (
-        f"{found.rows:,} rows met all {found.expectations} expectations"
+        f"{counted(found.rows, 'rows')} met all {counted(found.expectations, 'expectations')}"
         if found.passed
         else f"{outcome_of(found)}; no version is trained on these {found.rows:,} rows"
     )
