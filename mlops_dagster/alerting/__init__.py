@@ -13,6 +13,7 @@ from mlops_dagster.alerting.alert import (
 from mlops_dagster.alerting.alerts import Alerts
 from mlops_dagster.alerting.beats import DELIVERY_BEAT, Beat, Beats
 from mlops_dagster.alerting.life.journal import Outbox
+from mlops_dagster.alerting.life.reactions import OF_QUALITY
 from mlops_dagster.alerting.life.silence import Silence
 from mlops_dagster.alerting.life.steps import Ending, News, Sighting, Step
 from mlops_dagster.alerting.policy import AlertPolicy, LateReports
@@ -22,6 +23,7 @@ from mlops_dagster.alerting.silent import send_heartbeat, tell_silent
 __all__ = [
     "DELIVERY_BEAT",
     "FLEET",
+    "OF_QUALITY",
     "Acknowledgement",
     "Alert",
     "AlertEvent",

@@ -68,7 +68,7 @@ class Alert:
     model: str
     """The model, or `FLEET`."""
     rule: str
-    """The broken rule, as code: `macro_f1`, `validation`, `retraining_failed`."""
+    """The broken rule, as code: `headline`, `validation`, `retraining_failed`."""
     subject: str
     """The part of the model that the alert is about, such as a version; empty for the model as a whole."""
     version: str | None
@@ -82,6 +82,9 @@ class Alert:
     """The event time of the first evidence; None if it is unknown."""
     done: str
     """The platform's reaction; empty if people have to react."""
+    acted: Mapping[str, object] | None
+    """The evidence of the event that `done` tells of, such as the run of a retraining; None while `done` is what the
+    last sighting said."""
     evidence: Mapping[str, object]
     """The numbers, as JSON can hold them."""
     opened_at: datetime
@@ -104,6 +107,12 @@ class Alert:
         return self.resolved_at is None
 
     @property
+    def retraining(self) -> str | None:
+        """The id of the Dagster run of the retraining that was started because of it, or that `done` is about."""
+        run = (self.acted or {}).get("run")
+        return run if isinstance(run, str) else None
+
+    @property
     def runbook(self) -> str:
         """The page of the documentation about this rule: its meaning, and the commands to act."""
         return f"runbooks/{self.rule}"
@@ -116,6 +125,8 @@ class EventKind(StrEnum):
     ESCALATED = "escalated"
     EASED = "eased"
     SEEN = "seen"
+    ACTED = "acted"
+    """The platform did something about it."""
     ACKNOWLEDGED = "acknowledged"
     MUTED = "muted"
     UNMUTED = "unmuted"
@@ -155,8 +166,8 @@ def alert_key(name: str, model: str, rule: str, subject: str = "") -> str:
 
     A longer key is cut, and ends in 8 hexadecimal digits of the SHA-256 of the whole.
 
-    >>> alert_key("staging", "churn", "macro_f1")
-    'mlops:staging:churn:macro_f1'
+    >>> alert_key("staging", "churn", "headline")
+    'mlops:staging:churn:headline'
     >>> alert_key("staging", "churn", "rolled_back", "2.4.1")
     'mlops:staging:churn:rolled_back:2.4.1'
     """

@@ -29,7 +29,7 @@ class Rule(StrEnum):
     REPORT_LATE = "report_late"
     WATCHER_SILENT = "watcher_silent"
     CHANNEL_BROKEN = "channel_broken"
-    MACRO_F1 = "macro_f1"
+    HEADLINE = "headline"
     ACCURACY_COLLAPSE = "accuracy_collapse"
     CONCEPT_DRIFT = "concept_drift"
     TOO_FEW_LABELS = "too_few_labels"

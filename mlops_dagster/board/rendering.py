@@ -12,7 +12,7 @@ from mlops_dagster.alerting.channels.message import number_text, value_text
 from mlops_dagster.board.snapshot.entities import Series
 from mlops_dagster.board.sparkline import gauge, sparkline
 from mlops_dagster.clock import in_utc
-from mlops_dagster.documents.texts import printable
+from mlops_dagster.documents.texts import counted, printable
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -40,6 +40,7 @@ def _environment() -> "Environment":
     )
     environment.filters |= {
         "count": count,
+        "counted": counted,
         "ms": ms,
         "number": number_text,
         "path": lambda text: quote(str(text), safe=""),
@@ -154,7 +155,6 @@ def spark(series: Series, name: str, text: Callable[[float], str], limit: float 
     known = [point.value for point in series if point.value is not None]
     if not known:
         return NONE
-    title = (
-        f"{name}, {len(series)} hours: lowest {text(min(known))}, highest {text(max(known))}, last {text(known[-1])}"
-    )
+    lowest, highest, last = text(min(known)), text(max(known)), text(known[-1])
+    title = f"{name}, {counted(len(series), 'hours')}: lowest {lowest}, highest {highest}, last {last}"
     return sparkline([point.value for point in series], title, limit)

@@ -25,6 +25,7 @@ from mlops_dagster.cli.output import hint, say
 from mlops_dagster.cli.predictions.log import predictions
 from mlops_dagster.cli.rollouts import rollouts
 from mlops_dagster.cli.running import sections_of, settings, speaks
+from mlops_dagster.documents.texts import counted
 from mlops_dagster.storage.home import make_writable
 
 app = typer.Typer(
@@ -117,7 +118,7 @@ def backup(target: Annotated[Path, typer.Argument(help="a new folder, to be used
     from mlops_dagster.backup import back_up
 
     chosen = settings()
-    say(f"{back_up(chosen.home, target, chosen.database_url)} files in {target}")
+    say(f"{counted(back_up(chosen.home, target, chosen.database_url), 'files')} in {target}")
     for setting, url in (("MLOPS_STORAGE_URL", chosen.storage_url), ("MLOPS_LOG_URL", chosen.log_url)):
         if url is not None:
             hint(f"not in it: what is at {setting}; the bucket's own versions or replication keep that")

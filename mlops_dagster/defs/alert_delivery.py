@@ -6,6 +6,7 @@ import dagster as dg
 
 from mlops_dagster.alerting import DELIVERY_BEAT
 from mlops_dagster.components import Platform
+from mlops_dagster.documents.texts import counted
 from mlops_dagster.errors import MlopsError
 
 DELIVER_SECONDS = 30
@@ -41,4 +42,4 @@ def alert_delivery(platform: Platform) -> dg.SkipReason:
         delivery.close()
     if failures:
         raise failures[0]
-    return dg.SkipReason(f"{sent} messages sent")
+    return dg.SkipReason(f"{counted(sent, 'messages')} sent")

@@ -25,6 +25,27 @@ def plain(text: str) -> str:
     return line if len(line) <= MOST_CHARACTERS else line[: MOST_CHARACTERS - len(_CUT)] + _CUT
 
 
+def counted(number: float, plural: str) -> str:
+    """Return a number with what it counts, in the singular for 1.
+
+    >>> counted(8120, "labels"), counted(1, "rules"), counted(1, "batches"), counted(1, "entries")
+    ('8,120 labels', '1 rule', '1 batch', '1 entry')
+    """
+    return f"{number:,} {singular(plural) if number == 1 else plural}"
+
+
+def singular(plural: str) -> str:
+    """Return the singular of a regular plural.
+
+    >>> singular("processes"), singular("expectations")
+    ('process', 'expectation')
+    """
+    for ending, other in (("ies", "y"), ("ches", "ch"), ("sses", "ss"), ("s", "")):
+        if plural.endswith(ending):
+            return plural.removesuffix(ending) + other
+    return plural
+
+
 def printable(text: str) -> str:
     r"""Return the text on one line, with a replacement character for each character that cannot be shown.
 

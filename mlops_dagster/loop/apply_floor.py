@@ -7,6 +7,7 @@ from datetime import date, datetime
 from mlops_dagster.alerting import Reading, Rule, Severity
 from mlops_dagster.loop.judging.findings import FORGOTTEN_AFTER, PERFORMANCE
 from mlops_dagster.loop.spec import ModelSpec
+from mlops_dagster.monitoring import PerformancePolicy
 from mlops_dagster.reports import DAY
 from mlops_dagster.retraining.signals import Numbers, PerformanceSignal
 from mlops_dagster.rollout.floor.floor import FloorOutcome, under_floor
@@ -25,16 +26,16 @@ def hold_to_floor(stores: Stores, spec: ModelSpec, matured: Collection[date], un
 
 
 def tell_of_floor(stores: Stores, spec: ModelSpec, look: FloorLook | None) -> None:
-    """Open, update or resolve the alert `macro_f1`; if nothing can be told, it stays unchanged."""
+    """Open, update or resolve the alert `headline`; if nothing can be told, it stays unchanged."""
     if look is None:
         return
     decision = look.decision
     if decision.outcome is FloorOutcome.FINE:
-        stores.alerts.resolve(spec.model, Rule.MACRO_F1, f"{look.champion}: {decision.reason}")
+        stores.alerts.resolve(spec.model, Rule.HEADLINE, f"{look.champion}: {decision.reason}")
     elif decision.under_alert:
         stores.alerts.report(
             spec.model,
-            Rule.MACRO_F1,
+            Rule.HEADLINE,
             Severity.CRITICAL if under_floor(spec.performance, look.headline) else Severity.WARNING,
             f"{look.champion}: {decision.reason}",
             version=look.champion,
@@ -95,11 +96,11 @@ class FloorSignal:
         return PerformanceSignal(self.reason, self.numbers)
 
 
-def latest_floor(stores: Stores, spec: ModelSpec, now: datetime) -> FloorSignal | None:
+def latest_floor(stores: Stores, model: str, limits: PerformancePolicy, now: datetime) -> FloorSignal | None:
     """Return what the latest daily report found; None if there is none of the last days, or none of a champion."""
-    found = stores.reports.recent(PERFORMANCE, spec.model, now, within=FORGOTTEN_AFTER)
+    found = stores.reports.recent(PERFORMANCE, model, now, within=FORGOTTEN_AFTER)
     look = None if found is None else found.content.floor
-    return None if look is None else FloorSignal.of(look, spec.performance.floor)
+    return None if look is None else FloorSignal.of(look, limits.floor)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +115,7 @@ class FloorRollback:
 
 def apply_floor(stores: Stores, spec: ModelSpec) -> FloorRollback:
     """Decide whether the latest daily report asks for a rollback of the present champion."""
-    signal = latest_floor(stores, spec, stores.clock.now())
+    signal = latest_floor(stores, spec.model, spec.performance, stores.clock.now())
     if signal is None:
         return FloorRollback(False, "no report of the last days says anything about the champion")
     if signal.outcome is not FloorOutcome.ROLL_BACK:

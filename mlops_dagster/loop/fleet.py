@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
+from mlops_dagster.documents.texts import counted
 from mlops_dagster.errors import FleetError, told
 from mlops_dagster.loop.spec import ModelSpec
 
@@ -33,7 +34,7 @@ class Looks(Generic[Found]):
             reasons = in_short({model: told(error) for model, error in self.failed.items()})
             models = len(self.failed) + len(self.found)
             raise FleetError(
-                f"{len(self.failed)} of {models} models could not be looked at, the others were: {reasons}"
+                f"{len(self.failed)} of {counted(models, 'models')} could not be looked at, the others were: {reasons}"
             ) from next(iter(self.failed.values()))
 
 
@@ -65,7 +66,7 @@ def in_short(said: Mapping[str, str]) -> str:
     rarest_first = sorted(models.items(), key=lambda each: len(each[1]))
     texts = [f"{_names(those)}: {sentence}" for sentence, those in rarest_first[:_SAID]]
     left_out = sum(len(those) for _, those in rarest_first[_SAID:])
-    return "; ".join(texts + ([f"and {left_out} models more"] if left_out else []))
+    return "; ".join(texts + ([f"and {left_out:,} more"] if left_out else []))
 
 
 def _names(models: list[str]) -> str:

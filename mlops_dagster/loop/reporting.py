@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from mlops_dagster.documents.texts import counted
 from mlops_dagster.errors import RefusedError
 from mlops_dagster.loop.judging.compared_versions import versions_to_compare
 from mlops_dagster.loop.judging.findings import NO_CHAMPION, outcome_of
@@ -18,13 +19,13 @@ from mlops_dagster.loop.retraining.consider import TrainingRuns
 from mlops_dagster.loop.shown.champion import concept_entries, floor_entries, floor_in_words
 from mlops_dagster.loop.shown.checks import (
     CONCEPT_DRIFT,
-    MACRO_F1,
+    HEADLINE,
     SUITE_PASSES,
     WITHIN_LIMITS,
     CheckResult,
     champion_as_evaluated,
     drift_within_limits,
-    macro_f1_over_floor,
+    headline_over_floor,
     suite_of_hours,
 )
 from mlops_dagster.loop.shown.comparison import comparison_entries
@@ -104,7 +105,7 @@ def report_on_performance(
     return ShownReports(
         entries,
         {
-            MACRO_F1: macro_f1_over_floor(spec, newest.floor),
+            HEADLINE: headline_over_floor(spec, newest.floor),
             CONCEPT_DRIFT: champion_as_evaluated(newest.concept, newest.action),
         },
     )
@@ -149,7 +150,7 @@ def report_on_batch(stores: Stores, spec: ModelSpec, days: Mapping[str, datetime
     found, place = validate_batch(stores, spec, start)
     entries = validation_entries(found)
     page = page_of_validation(stores, spec, BATCH, f"{start:%Y-%m-%d}", found, partition=key)
-    kept = f"; {found.rows:,} rows quarantined at {place}" if found.rows and found.failures else ""
+    kept = f"; {counted(found.rows, 'rows')} quarantined at {place}" if found.rows and found.failures else ""
     said = f"{key}: {outcome_of(found)}{'' if found.passed else f'{kept}; nothing is scored'}"
     return ShownReports(
         {key: {**entries, **page}}, {SUITE_PASSES: CheckResult(found.passed, said, entries, is_error=True)}

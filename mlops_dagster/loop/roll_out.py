@@ -1,4 +1,4 @@
-"""The steps of rollouts: proof against a challenger, all other steps, the first champion, and the macro-F1 floor."""
+"""The steps of rollouts: proof against a challenger, the other steps, the first champion, and the champion's floor."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from mlops_dagster.documents.texts import counted
 from mlops_dagster.errors import InvalidInputError, MlopsError, TrainingDataError
 from mlops_dagster.frames.conform import LABEL, TIME
 from mlops_dagster.inference import Scorer
@@ -62,14 +63,15 @@ def dry_run(
 
     trainer = check_estimator(module_name, own_types)
     schema = trainer.SCHEMA
-    yield f"{module_name}: {len(schema.features)} features, {schema.task.told}"
+    yield f"{module_name}: {counted(len(schema.features), 'features')}, {schema.task.told}"
     with _own_errors(f"`training_set` of {module_name}"):
         frame = read_training_set(module_name, start, end)
-    yield f"training_set: {len(frame)} rows of [{start:%Y-%m-%d}, {end:%Y-%m-%d}) in the types of the schema"
+    rows = counted(len(frame), "rows")
+    yield f"training_set: {rows} of [{start:%Y-%m-%d}, {end:%Y-%m-%d}) in the types of the schema"
     found = validate(frame, suite_of(schema, None, validation), "training_set", alpha=validation.alpha)
     if not found.passed:
         raise TrainingDataError(f"the rows fail their suite: {'; '.join((*found.failures, *found.errors))}")
-    yield f"suite: {found.expectations} expectations hold"
+    yield f"suite: the rows meet {counted(found.expectations, 'expectations')}"
     if validation.suite is not None:
         yield _hold_for_hours(frame, schema, validation)
     late = frame[TIME] >= evaluate_from
@@ -83,7 +85,7 @@ def dry_run(
     scores = ", ".join(f"{name} {value:.3f}" for name, value in sorted(candidate.metrics.items()))
     fitted = int((few[TIME] < evaluate_from).sum())
     alike = f", each {schema.task.truth_noun} alike" if schema.task.truths else ""
-    yield f"estimator: fitted on {fitted} rows, judged on {len(few) - fitted}{alike}: {scores}"
+    yield f"estimator: fitted on {counted(fitted, 'rows')}, judged on {len(few) - fitted}{alike}: {scores}"
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "model"
         file.write_bytes(candidate.artifact)

@@ -9,6 +9,7 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from mlops_dagster.documents.strict import StrictModel
+from mlops_dagster.documents.texts import counted
 from mlops_dagster.retraining.signals import ConceptSignal, DriftSignal, Numbers, PerformanceSignal
 from mlops_dagster.retraining.weigh import Weighed, weigh
 
@@ -98,7 +99,9 @@ def should_retrain(
     if len(spent) >= policy.budget:
         free = spent[-policy.budget] + BUDGET_PERIOD
         failed = sum(at in spent for at in failed_at)
-        all_of_them = f"{len(spent)} retrainings in 30 days" + (f", {failed} of which failed" if failed else "")
+        all_of_them = f"{counted(len(spent), 'retrainings')} in 30 days" + (
+            f", {failed} of which failed" if failed else ""
+        )
         return _not_now(f"{all_of_them}, the budget is {policy.budget}; the next {free:%Y-%m-%d}")
     last = max(succeeded, default=None)
     due = _due(policy.cadence, last, now)

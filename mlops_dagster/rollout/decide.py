@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
+from mlops_dagster.documents.texts import counted
 from mlops_dagster.errors import InvalidInputError
 from mlops_dagster.rollout.claims.rare_strata import blind_to_a_stratum, unseen_stratum
 from mlops_dagster.rollout.entities import Decision, Outcome, Phase, Rollout, TestResult
@@ -95,7 +96,8 @@ def _judge(
 
 def _judge_watch(policy: RolloutPolicy, rollout: Rollout, evidence: Evidence, now: datetime) -> tuple[Outcome, str]:
     pairs, requests = total(evidence.labels.watch or {}).total, evidence.watch.requests
-    seen = f"nothing is proven against it in {requests} requests and {pairs} paired labels since the promotion"
+    found = f"{counted(requests, 'requests')} and {counted(pairs, 'paired labels')}"
+    seen = f"nothing is proven against it in {found} since the promotion"
     promoted_at = rollout.promoted_at or rollout.step_at
     if watching := _until(promoted_at + policy.watch, now, "watch"):
         return Outcome.HOLD, f"{watching[0]}: {seen}"

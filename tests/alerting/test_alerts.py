@@ -92,7 +92,7 @@ def test_what_is_seen_again_is_the_same_alert(alerts: Alerts, clock: ReplayedClo
 
 def test_a_resolved_one_stays_and_the_next_is_another(alerts: Alerts, clock: ReplayedClock) -> None:
     first = alerts.report("churn", Rule.VALIDATION, Severity.CRITICAL, "9 % nulls", evidence={"é": [1, None]})
-    assert alerts.resolve("churn", Rule.MACRO_F1, "never broken") is None
+    assert alerts.resolve("churn", Rule.HEADLINE, "never broken") is None
     over = alerts.resolve("churn", Rule.VALIDATION, "the next hour passed")
     assert over is not None
     assert not over.open
@@ -108,14 +108,14 @@ def test_a_resolved_one_stays_and_the_next_is_another(alerts: Alerts, clock: Rep
 
 
 def test_of_many_who_see_it_at_once_one_opens_it_and_of_many_who_follow_an_event_one_tells_it(alerts: Alerts) -> None:
-    news = [News("churn", Notice.PROMOTED, "2.0.0 is champion", "2.0.0")]
+    news = [News("churn", Notice.STEP, "2.0.0 is shadow", "2.0.0")]
     with ThreadPoolExecutor(8) as pool:
         seen = list(pool.map(lambda n: alerts.report("churn", Rule.PSI, Severity.INFO, f"look {n}"), range(24)))
         followed = list(pool.map(lambda _: alerts.follow("registry", 7, news, at=START, actor="ada"), range(8)))
     assert {alert.id for alert in seen} == {seen[0].id}
     assert sorted(alert.times for alert in seen) == list(range(1, 25))
     assert (sorted(followed), alerts.followed("registry")) == ([False] * 7 + [True], 7)
-    assert [(each.rule, each.actor) for each in alerts.events()] == [("psi", "tester"), ("promoted", "ada")]
+    assert [(each.rule, each.actor) for each in alerts.events()] == [("psi", "tester"), ("step", "ada")]
     alerts.follow("registry", 8, [Ending("churn", Rule.PSI, "over")], at=START, actor="ada")
     assert alerts.list() == []
 
@@ -221,7 +221,11 @@ def test_a_cause_is_told_for_its_effects_and_a_rollback_ends_those_of_its_versio
     alerts.report("fraud", Rule.P99_MS, Severity.WARNING, "300 ms", version="2.4.1")
     told.take()
     alerts.report("churn", Rule.ROLLED_BACK, Severity.CRITICAL, "slow", subject="2.4.1", version="2.4.1")
-    assert told.take() == [("opened", "churn", "rolled_back"), ("resolved", "churn", "p99_ms")]
+    assert told.take() == [
+        ("opened", "churn", "rolled_back"),
+        ("resolved", "churn", "p99_ms"),
+        ("acted", "churn", "accuracy"),
+    ]
     alerts.report("churn", Rule.HELD, Severity.WARNING, "503")
     alerts.report("churn", Rule.NO_TRAFFIC, Severity.WARNING, "0 requests")
     assert {alert.rule: alert.muted_by for alert in alerts.list("churn")} == {

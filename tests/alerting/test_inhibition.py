@@ -36,6 +36,7 @@ def alert(
         None,
         None,
         "",
+        None,
         {},
         NOW,
         NOW,
@@ -55,15 +56,15 @@ MUTED = [
     *[(alert(Rule.VALIDATION, C), alert(rule)) for rule in (Rule.PSI, Rule.KS, Rule.NULL_RATE, Rule.LABEL_DRIFT)],
     *[
         (alert(Rule.ROLLED_BACK, C, subject="2.4.1"), alert(rule, version="2.4.1"))
-        for rule in (Rule.ACCURACY, Rule.ERROR_RATE, Rule.P99_MS, Rule.MACRO_F1)
+        for rule in (Rule.ACCURACY, Rule.ERROR_RATE, Rule.P99_MS, Rule.HEADLINE)
     ],
     (alert(Rule.NOT_LOADED, C), alert(Rule.NO_TRAFFIC)),
     *[
         (alert(Rule.VERSION_REFUSED, C, subject="2.4.1"), alert(rule, C, subject="2.4.1", version="2.4.1"))
         for rule in (Rule.NOT_LOADED, Rule.ROLLED_BACK)
     ],
-    (alert(Rule.MACRO_F1, C), alert(Rule.ACCURACY, C)),
-    (alert(Rule.MACRO_F1, C), alert(Rule.CONCEPT_DRIFT, W)),
+    (alert(Rule.HEADLINE, C), alert(Rule.ACCURACY, C)),
+    (alert(Rule.HEADLINE, C), alert(Rule.CONCEPT_DRIFT, W)),
     *[(alert(Rule.WATCHER_SILENT, C, model=FLEET), alert(rule)) for rule in (Rule.NO_DATA, Rule.REPORT_LATE)],
     (alert(Rule.PSI, model=FLEET), alert(Rule.PSI)),
 ]
@@ -71,8 +72,8 @@ TOLD = [
     (alert(Rule.HELD, model="fraud"), alert(Rule.NO_TRAFFIC)),
     (alert(Rule.ROLLED_BACK, C, subject="2.4.1"), alert(Rule.ACCURACY, version="2.4.0")),
     (alert(Rule.ROLLED_BACK, C, subject="2.4.1"), alert(Rule.ACCURACY)),
-    (alert(Rule.MACRO_F1, W), alert(Rule.ACCURACY, C)),
-    (alert(Rule.MACRO_F1, C), alert(Rule.CONCEPT_DRIFT, C)),
+    (alert(Rule.HEADLINE, W), alert(Rule.ACCURACY, C)),
+    (alert(Rule.HEADLINE, C), alert(Rule.CONCEPT_DRIFT, C)),
     (alert(Rule.PSI), alert(Rule.PSI, model=FLEET)),
     (alert(Rule.HELD, model=FLEET), alert(Rule.NO_TRAFFIC)),
     (alert(Rule.PSI, model=FLEET), alert(Rule.KS)),
@@ -92,9 +93,9 @@ def test_what_is_no_effect_is_told(other: Alert, told: Alert) -> None:
 
 
 def test_the_first_cause_is_named_and_stays_named() -> None:
-    first, second = alert(Rule.MACRO_F1, C, number=3), alert(Rule.HELD, number=4)
+    first, second = alert(Rule.HEADLINE, C, number=3), alert(Rule.HELD, number=4)
     effect = alert(Rule.ACCURACY, number=5)
-    assert muted_by(effect, [second, effect, first], []) == "macro_f1"
+    assert muted_by(effect, [second, effect, first], []) == "headline"
     assert muted_by(replace(effect, muted_by="held"), [second, effect, first], []) == "held"
 
 

@@ -19,17 +19,17 @@ def alerts(fleet: ModelRegistry) -> Alerts:
 
 
 def test_open_alerts_are_listed_and_those_that_are_over_on_demand(alerts: Alerts, mlops: Mlops) -> None:
-    alerts.report("churn", Rule.MACRO_F1, Severity.CRITICAL, "macro-F1 0.80, floor 0.83", done="rolled back to 1.0.0")
+    alerts.report("churn", Rule.HEADLINE, Severity.CRITICAL, "macro-F1 0.80, floor 0.83", done="rolled back to 1.0.0")
     alerts.report("churn", Rule.VALIDATION, Severity.WARNING, "9 % nulls in age")
     alerts.resolve("churn", Rule.VALIDATION, "the next hour passed")
     listed = mlops("alerts", "list")
     _header, _rule, row = (" ".join(line.split()) for line in listed.stdout.strip().splitlines())
-    assert row == "1 critical churn macro_f1 2026-01-01 00:00 1 firing macro-F1 0.80, floor 0.83; rolled back to 1.0.0"
-    assert listed.stderr.strip() == "what to do: runbooks/macro_f1 in the documentation"
+    assert row == "1 critical churn headline 2026-01-01 00:00 1 firing macro-F1 0.80, floor 0.83; rolled back to 1.0.0"
+    assert listed.stderr.strip() == "what to do: runbooks/headline in the documentation"
     everything = json.loads(mlops("alerts", "list", "churn", "--all", "--json").stdout)
-    assert everything[0]["runbook"] == "runbooks/macro_f1"
+    assert everything[0]["runbook"] == "runbooks/headline"
     assert [(each["rule"], each["resolution"]) for each in everything] == [
-        ("macro_f1", ""),
+        ("headline", ""),
         ("validation", "the next hour passed"),
     ]
 

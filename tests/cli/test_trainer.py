@@ -50,8 +50,8 @@ def test_a_label_that_is_no_class_and_then_all_that_is_well(module: Path, mlops:
     found = mlops("trainer", "check", f"{module.stem}_b", "--policy", "defs.yaml", "--at", "2026-03-01")
     assert found.exit_code == 0, found.stderr
     lines = " ".join(found.stdout.split())
-    assert "1 features, classes '0', '1'" in lines
-    assert "3000 rows of [2026-01-30, 2026-03-01)" in lines
+    assert "1 feature, classes '0', '1'" in lines
+    assert "3,000 rows of [2026-01-30, 2026-03-01)" in lines
     assert "always the same answers: promote after 60 hours" in lines
     assert "10 points worse: rollback" in lines
 

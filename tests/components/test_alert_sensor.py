@@ -44,6 +44,6 @@ def test_young_messages_are_left_to_a_data_plane_only_while_it_delivers(
             stores.beats.beat(DELIVERY_BEAT, due_within)
             with dg.build_sensor_context(instance, resources={"platform": Platform(home=str(tmp_path))}) as context:
                 said.append(alert_delivery.evaluate_tick(context).skip_message)
-        assert said == ["0 messages sent", "1 messages sent"]
+        assert said == ["0 messages sent", "1 message sent"]
         assert len(pager.open) == 1
         assert "sensor:alert_delivery" in {beat.name for beat in stores.beats.list()}

@@ -156,7 +156,7 @@ def test_the_alert_knows_every_bad_day_until_all_are_mended(stores: Stores, days
         score(stores, day, "batch_input")
     (alert,) = stores.alerts.list("flights")
     assert alert.summary == (
-        "1 batches failed their validation and are not mended: 2013-03-02 00:00 UTC (temp: there is no such column)"
+        "1 batch failed validation, not mended: 2013-03-02 00:00 UTC (temp: there is no such column)"
     )
     days[2] = good
     score(stores, 2, "batch_input")

@@ -219,7 +219,7 @@ def test_broken_data_ask_for_no_retraining(judged: Path) -> None:
     assert (moved[0], moved[2]) == ("retrain", False)
     validated(MARCH, "failed")
     validated(MARCH + timedelta(hours=1), "failed")
-    why = "2 hours of the window failed their validation, the last 2013-03-01 01:00 UTC"
+    why = "2 hours of the window failed validation, the last 2013-03-01 01:00 UTC"
     assert said() == ("inconclusive", why, True)
     hours = list(drift_report(judged)[0].values())
     page = exact_numbers(Path(str(hours[-1]["evidently"].value)).read_text())

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from mlops_dagster.components.keys import key_of
 from mlops_dagster.components.partitions import RANGE_END, RANGE_START
 from mlops_dagster.loop.judging.days_of_answers import AT_LEAST_EVERY, is_news
-from tests.components.test_macro_f1_floor import SPEC
+from tests.components.test_headline_floor import SPEC
 from tests.support.components.at_a_time import DagsterAt, PlatformAt
 from tests.support.two_versions import MARCH, MODEL, days, estimator, house_at, register, serve
 
@@ -73,7 +73,7 @@ def test_the_champion_is_judged_by_the_days_whose_labels_have_come(
     assert (newest["judged_until"], newest["judged_days"], newest["unjudged_days"]) == ("2013-03-04", 2, 2)
     assert (newest["floor_days"], newest["macro_f1_rows"]) == ("2013-03-03, 2013-03-04", 400)
     assert newest["floor"] == "retrain"
-    assert {alert.rule for alert in stores.alerts.list(MODEL)} == {"accuracy_collapse", "macro_f1"}
+    assert {alert.rule for alert in stores.alerts.list(MODEL)} == {"accuracy_collapse", "headline"}
 
     # What Dagster shows is what was made last, old days made again: the report says so, and the checks say no less.
     shown = instance.get_latest_materialization_event(key_of(SPEC, "performance_report"))
@@ -86,7 +86,7 @@ def test_the_champion_is_judged_by_the_days_whose_labels_have_come(
     assert metadata["newest"].value == "/assets/flights/performance_report?view=partitions&partition=2013-04-18"
     assert "not_the_newest" not in newest
     record = instance.event_log_storage.get_asset_check_execution_history(
-        dg.AssetCheckKey(key_of(SPEC, "performance_report"), "macro_f1"), limit=1
+        dg.AssetCheckKey(key_of(SPEC, "performance_report"), "headline"), limit=1
     )[0]
     assert record.event is not None
     check = record.event.get_dagster_event().asset_check_evaluation_data

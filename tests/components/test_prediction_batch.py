@@ -153,7 +153,7 @@ def test_bad_hours_of_a_range_are_set_aside_and_one_alert_tells_of_them(stores: 
     )
     assert (alert.rule, alert.severity, alert.times) == ("validation", Severity.CRITICAL, 1)
     assert alert.summary == (
-        f"2 of 4 batches failed their validation: 2013-03-01 01:00 UTC ({reason}), 2013-03-01 03:00 UTC ({reason})"
+        f"2 of 4 batches failed validation: 2013-03-01 01:00 UTC ({reason}), 2013-03-01 03:00 UTC ({reason})"
     )
     assert alert.done == f"74 rows quarantined at {folder}"
     assert str(check["description"]).endswith(f"the last of 2013-03-01 03:00 UTC: {reason}; {alert.done}")

@@ -90,7 +90,7 @@ def command_line(stores: Stores, folder: Path) -> Found:
 
 def rollout_sensors() -> list[dg.SensorDefinition]:
     """Return `limits` and `rollouts`."""
-    return [each for each in serving_sensors([SPEC]) if each.name != "macro_f1_floor"]
+    return [each for each in serving_sensors([SPEC]) if each.name != "headline_floor"]
 
 
 def sensors(stores: Stores, folder: Path) -> Found:

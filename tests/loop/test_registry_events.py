@@ -98,7 +98,7 @@ def test_a_rollback_is_over_when_no_worker_is_behind_and_it_was_told(world: Worl
     registry.acknowledge(MODEL, "worker-1", epoch)
     settle_registry_alerts(stores)
     (alert,) = stores.alerts.list(resolved=True)
-    assert alert.resolution == f"1.1.0 has no traffic, and 2 of 2 workers serve epoch {epoch}"
+    assert alert.resolution == f"1.1.0 has no traffic: 2 of 2 workers at epoch {epoch}"
 
 
 def test_a_rollback_is_not_over_before_a_channel_can_have_told_it(world: World, stores: Stores) -> None:

@@ -14,6 +14,7 @@ from mlops_dagster.alerting.judging import Condition
 from mlops_dagster.clock import ReplayedClock
 from mlops_dagster.errors import StorageError
 from mlops_dagster.loop.judging.findings import DRIFT, VALIDATION, HourOfDrift, ValidatedHour
+from mlops_dagster.loop.retraining.train import Cause, tell_retraining
 from mlops_dagster.loop.watching import look
 from mlops_dagster.monitoring import DriftPolicy, DriftReport, FeatureDrift, Verdict, make_baseline
 from mlops_dagster.monitoring.drift.report import ScoreDrift
@@ -271,10 +272,18 @@ def test_the_verdicts_of_the_drift_report_open_and_three_stable_hours_resolve(wo
         world.stores.reports.save(DRIFT, MODEL, start, content, verdict=verdict.value, champion="1.0.0")
         world.pass_time(HOUR)
 
+    policies = {"alerts": {}, "retraining": {"cadence": None}}
+    world.stores.registry.publish_policies(MODEL, policies, location="flights", reason="a test")
     hour(Verdict.MONITOR)
     assert opened(world, Rule.PSI).severity is Severity.WARNING
+    assert opened(world, Rule.PSI).done.startswith("no retraining: drift, but none over the limit for a retraining")
     hour(Verdict.RETRAIN, moved=True)
     assert opened(world, Rule.PSI).severity is Severity.CRITICAL
+    assert opened(world, Rule.PSI).done.startswith("a retraining is asked for: drift of x, which moves the scores")
+    assert opened(world, Rule.KS).done == opened(world, Rule.PSI).done
+    cause = Cause("drift", "drift of x", {})
+    tell_retraining(world.stores, MODEL, cause, run="886cb5fa-10ab")
+    assert opened(world, Rule.PSI).done == "a retraining has started (drift), run 886cb5fa: drift of x"
     assert "x has a PSI of 0.310, over 0.25" in opened(world, Rule.PSI).summary
     assert opened(world, Rule.KS).severity is Severity.WARNING
     readings = [opened(world, rule).reading for rule in (Rule.PSI, Rule.KS)]
@@ -286,7 +295,7 @@ def test_the_verdicts_of_the_drift_report_open_and_three_stable_hours_resolve(wo
     for _ in range(4):
         hour(Verdict.STABLE)
     kinds = [kind for kind in world.steps(Rule.PSI) if kind is not EventKind.SEEN]
-    assert kinds == [EventKind.OPENED, EventKind.ESCALATED, EventKind.RESOLVED]
+    assert kinds == [EventKind.OPENED, EventKind.ESCALATED, EventKind.ACTED, EventKind.RESOLVED]
     assert world.steps(Rule.KS)[-1] is EventKind.RESOLVED
 
 

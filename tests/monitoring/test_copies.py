@@ -97,7 +97,7 @@ def test_the_command_reaches_them_and_names_what_it_cannot_search(
     result = CliRunner().invoke(app, command)
     assert result.exit_code == 0
     assert "erased 40 predictions, 0 labels and 40 copies of rows" in result.stdout
-    assert "of 1 files it is unknown whose rows they hold" in result.stderr
+    assert "it is unknown whose rows are in 1 file without" in result.stderr
     assert "2013-03-01.input.parquet" in result.stderr
     assert len(rows(stores.quarantine, "flights/2013-03-01T00.parquet")) == 20
 

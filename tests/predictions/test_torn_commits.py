@@ -123,4 +123,4 @@ def test_rows_that_are_torn_before_a_later_version_are_not_let_go_of(spool, log,
     assert PredictionLog(log.place.address).ship(spool) == 0
     (held,) = spool.held.tables()
     assert held.entries == 2
-    assert re.search("1 files of version 3 .* are gone or torn, and later versions follow", held.reason)
+    assert re.search("version 3 of the log .* lacks 1 file, gone or torn, and later versions follow", held.reason)

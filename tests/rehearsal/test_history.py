@@ -53,7 +53,7 @@ def test_labels_in_a_table_of_their_own_find_their_request() -> None:
     history = read_history(requests(label=None), labels, SCHEMA)
     assert history.frame["label"].tolist() == ["0", None, "1"]
     assert history.frame["known_at"].tolist()[::2] == [TIMES[2]] * 2
-    assert "1 labels are of no request of this history" in " ".join(history.notes)
+    assert "1 label of no request of this history" in " ".join(history.notes)
 
 
 def test_a_history_without_labels_or_with_fewer_classes_says_what_cannot_be_known() -> None:
@@ -74,15 +74,15 @@ def test_a_history_without_labels_or_with_fewer_classes_says_what_cannot_be_know
         ({"event_time": [1772344800] * 3}, "'event_time' is int64; write ISO 8601 times with a zone"),
         ({"event_time": ["yesterday Z"] * 3}, "not an ISO 8601 time"),
         ({"event_time": [*TIMES[:2], pd.NaT]}, "'event_time' is missing in 1 of 3 rows"),
-        ({"amount": [1.0, "n/a", 2.0]}, "1 values of 'amount' are not numbers, such as 'n/a'"),
-        ({"amount": [1.0, np.inf, 2.0]}, "1 values of 'amount' are infinite"),
-        ({"country": ["AT", 1.5, "DE"]}, "1 values of 'country' are not texts, such as a float 1.5"),
-        ({"label": ["0", "fraud", "1"]}, "1 labels are none of the classes '0', '1', such as 'fraud'"),
+        ({"amount": [1.0, "n/a", 2.0]}, "1 value of 'amount' cannot be read as numbers, such as 'n/a'"),
+        ({"amount": [1.0, np.inf, 2.0]}, "1 value of 'amount' may not be infinite"),
+        ({"country": ["AT", 1.5, "DE"]}, "1 value of 'country' cannot be taken as text, such as a float 1.5"),
+        ({"label": ["0", "fraud", "1"]}, "1 label outside of the classes '0', '1', such as 'fraud'"),
         (
             {"prediction_id": ["a", "b", "a"]},
-            "1 rows have a prediction_id that an earlier row has, the first of them 'a'",
+            "1 row with a prediction_id that an earlier row has, the first of them 'a'",
         ),
-        ({"known_at": TIMES - pd.Timedelta(hours=1)}, "labels were known before their request came"),
+        ({"known_at": TIMES - pd.Timedelta(hours=1)}, "labels known before the request came"),
     ],
 )
 def test_a_table_that_cannot_be_played_is_refused_by_the_name_of_the_column(
@@ -97,10 +97,10 @@ def test_tables_that_do_not_go_together_are_refused() -> None:
     own = pd.DataFrame({"prediction_id": ["x"], "label": ["0"]})
     for given_requests, labels, message in (
         (requests(), own, "leave one out"),
-        (requests(label=None), own, "none of the 1 labels has a prediction_id of a request"),
+        (requests(label=None), own, "none of 1 label has a prediction_id of a request"),
         (requests(label=None, prediction_id=None), own, "requests: the columns ['prediction_id'] are missing"),
         (requests(label=None), own.rename(columns={"prediction_id": "id"}), "is `id` your prediction_id? Then rename"),
-        (requests(label=None), pd.concat([own, own]), "1 rows have a prediction_id that an earlier row has"),
+        (requests(label=None), pd.concat([own, own]), "1 row with a prediction_id that an earlier row has"),
         (requests().iloc[:0], None, "there is no row"),
     ):
         with pytest.raises(InvalidInputError) as refused:

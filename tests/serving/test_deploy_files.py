@@ -18,9 +18,11 @@ from tests.support.serving.data_plane import Models
 REPOSITORY = Path(__file__).parents[2]
 DEPLOY = REPOSITORY / "deploy"
 
+TESTS = ("tests.yml", "tests-of-hours.yml")
+
 OUR_METRICS: Mapping[Rule, str] = {
     Rule.ACCURACY: "mlops_accuracy|mlops_labelled",
-    Rule.MACRO_F1: "mlops_macro_f1",
+    Rule.HEADLINE: "mlops_headline",
     Rule.PSI: "mlops_drift_psi|mlops_drift_noise",
     Rule.KS: "mlops_drift_ks",
     Rule.LABEL_DEBT: "mlops_label_debt",
@@ -41,7 +43,28 @@ def run(*command: str) -> str:
 def test_prometheus_takes_the_rules_and_they_alert_as_said() -> None:
     assert (DEPLOY / "prometheus/rules.yml").read_text() == rules_file({}, None)
     assert "SUCCESS" in run("promtool", "check", "config", "prometheus/prometheus.yml")
-    assert "SUCCESS" in run("promtool", "test", "rules", "prometheus/tests.yml")
+    assert "SUCCESS" in run("promtool", "test", "rules", *(f"prometheus/{name}" for name in TESTS))
+
+
+def test_every_alert_of_prometheus_is_seen_to_fire_and_to_end() -> None:
+    groups = yaml.safe_load((DEPLOY / "prometheus/rules.yml").read_text())["groups"]
+    alerts = {rule["alert"] for group in groups for rule in group["rules"] if "alert" in rule}
+    ended: set[str] = set()
+    tests = [each for name in TESTS for each in yaml.safe_load((DEPLOY / "prometheus" / name).read_text())["tests"]]
+    for test in tests:
+        fired: dict[str, int] = {}
+        for look in sorted(test["alert_rule_test"], key=_minutes):
+            name, minutes = look["alertname"], _minutes(look)
+            if look["exp_alerts"]:
+                fired[name] = minutes
+            elif minutes > fired.get(name, minutes):
+                ended.add(name)
+    assert ended == alerts - {"MlopsDeadMan"}, "all but the one that always fires"
+
+
+def _minutes(look: Mapping[str, str]) -> int:
+    time = look["eval_time"]
+    return int(time[:-1]) * {"m": 1, "h": 60}[time[-1]]
 
 
 def test_objectives_are_those_of_the_published_policies(

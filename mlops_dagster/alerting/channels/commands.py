@@ -7,7 +7,7 @@ from mlops_dagster.alerting.alert import FLEET, Alert
 from mlops_dagster.alerting.rule import Rule
 
 _COMMANDS: Final[Mapping[str, str]] = {
-    Rule.MACRO_F1: "mlops reports show {model} --kind performance",
+    Rule.HEADLINE: "mlops reports show {model} --kind performance",
     Rule.CONCEPT_DRIFT: "mlops reports show {model} --kind performance",
     Rule.PSI: "mlops reports show {model} --kind drift",
     Rule.KS: "mlops reports show {model} --kind drift",

@@ -11,11 +11,12 @@ from mlops_dagster.alerting.channels.commands import command_of
 from mlops_dagster.alerting.rule import Notice, Rule
 from mlops_dagster.board_pages import model_page
 from mlops_dagster.clock import in_utc
-from mlops_dagster.dagster_pages import asset_page
+from mlops_dagster.dagster_pages import asset_page, run_page
 from mlops_dagster.documents.strict import StrictModel
+from mlops_dagster.documents.texts import counted, singular
 
 _ASSETS: Final[Mapping[str, str]] = {
-    Rule.MACRO_F1: "performance_report",
+    Rule.HEADLINE: "performance_report",
     Rule.ACCURACY_COLLAPSE: "performance_report",
     Rule.CONCEPT_DRIFT: "performance_report",
     Rule.TOO_FEW_LABELS: "performance_report",
@@ -136,7 +137,7 @@ def message_of(
         title=f"[{_heading(event, alert)}] {about}: {headline}",
         summary=told,
         value="" if reading is None else value_text(reading),
-        limit="" if reading is None or reading.limit is None else _with_unit(number_text(reading.limit), reading.unit),
+        limit="" if reading is None or reading.limit is None else _amount(reading.limit, reading.unit),
         since=None if alert is None else alert.since,
         opened_at=None if alert is None else alert.opened_at,
         at=event.at,
@@ -190,10 +191,10 @@ def value_text(reading: Reading) -> str:
     interval = ""
     if reading.low is not None and reading.high is not None:
         interval = f"{number_text(reading.low)}-{number_text(reading.high)}"
-    count = "" if reading.samples is None else f"{reading.samples:,} {reading.counted or 'samples'}"
+    count = "" if reading.samples is None else counted(reading.samples, reading.counted or "samples")
     window = "" if reading.window is None else duration_text(reading.window)
     brackets = ", ".join(filter(None, (interval, count, window)))
-    value = _with_unit(number_text(reading.value), reading.unit)
+    value = _amount(reading.value, reading.unit)
     return f"{value} ({brackets})" if brackets else value
 
 
@@ -237,6 +238,8 @@ def _told(event: AlertEvent, alert: Alert | None) -> str:
         return event.summary
     if event.kind is EventKind.MUTED:
         return f"{_capital(event.summary)}; if it is still open when that is over, it is told again. {alert.summary}"
+    if event.kind is EventKind.ACTED and alert.open:
+        return f"{_capital(event.summary)}. {alert.summary}"
     if event.kind is EventKind.ACKNOWLEDGED:
         return f"Acknowledged by {event.actor}: {event.summary}"
     return alert.summary if alert.open else alert.resolution
@@ -259,12 +262,13 @@ def _headline(alert: Alert) -> str:
         return alert.summary
     subject = f" {alert.subject}" if alert.subject and alert.subject != alert.version else ""
     limit = alert.reading.limit
-    bound = "" if limit is None else f", limit {_with_unit(number_text(limit), alert.reading.unit)}"
+    bound = "" if limit is None else f", limit {_amount(limit, alert.reading.unit)}"
     return f"{alert.rule}{subject} {value_text(alert.reading)}{bound}"
 
 
-def _with_unit(number: str, unit: str) -> str:
-    return f"{number} {unit}" if unit else number
+def _amount(value: float, unit: str) -> str:
+    is_one = value == 1 and unit not in ("%", "ms")
+    return f"{number_text(value)} {singular(unit) if is_one else unit}".rstrip()
 
 
 def _model(model: str) -> str:
@@ -281,3 +285,6 @@ def _links(event: AlertEvent, alert: Alert | None, site: Site) -> Iterator[Link]
     if site.dagster and event.model != FLEET:
         asset = asset_of("" if alert is None else alert.rule)
         yield Link(text="Dagster", url=asset_page(site.dagster, event.model, asset))
+    run = event.evidence.get("run") if alert is None else alert.retraining
+    if site.dagster and isinstance(run, str):
+        yield Link(text="Retraining", url=run_page(site.dagster, run))

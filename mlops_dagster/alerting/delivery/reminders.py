@@ -15,7 +15,7 @@ from mlops_dagster.alerting.routing.plan import Plan, told_of
 from mlops_dagster.alerting.routing.routing import Routing
 from mlops_dagster.documents.readable import readable
 
-_SIGHTINGS = (EventKind.OPENED, EventKind.ESCALATED, EventKind.EASED, EventKind.SEEN)
+_SIGHTINGS = (EventKind.OPENED, EventKind.ESCALATED, EventKind.EASED, EventKind.SEEN, EventKind.ACTED)
 
 
 def remind(

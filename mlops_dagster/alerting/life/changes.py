@@ -1,8 +1,8 @@
 """The changes of alerts in one transaction, each with all that follows from it for other alerts."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from mlops_dagster.alerting.alert import FLEET, Acknowledgement, Alert, AlertEvent, EventKind, alert_key
@@ -10,9 +10,10 @@ from mlops_dagster.alerting.life import sql, storm
 from mlops_dagster.alerting.life.inhibition import ended_by
 from mlops_dagster.alerting.life.journal import Journal
 from mlops_dagster.alerting.life.mutes import due_mutes
+from mlops_dagster.alerting.life.reactions import LASTS, SOURCES, reaction_of, standing
 from mlops_dagster.alerting.life.steps import Ending, News, Sighting, Step
 from mlops_dagster.alerting.rule import Rule
-from mlops_dagster.documents.texts import plain
+from mlops_dagster.documents.texts import counted, plain
 from mlops_dagster.errors import UnreadableError
 
 SEEN_EVERY: Final = timedelta(hours=1)
@@ -42,9 +43,11 @@ class Changes:
     def report(self, sighting: Sighting) -> int:
         """Open the alert or update it; return its id."""
         before, alert = self._see(sighting)
-        for ended in ended_by(alert, sql.open_alerts(self.journal.connection, alert.model)):
-            self.resolve(ended, f"{alert.subject} is out of traffic")
         is_news = before is None or before.severity is not alert.severity
+        event = self.journal.latest if is_news else None
+        for ended in ended_by(alert, sql.open_alerts(self.journal.connection, alert.model)):
+            self.resolve(_answered_by(event, ended) or ended, f"{alert.subject} is out of traffic")
+        self._answer(event)
         others = is_news and self._follow_storm(alert, opened=before is None)
         self._update_mutes(alert.model, all_models=others)
         return alert.id
@@ -52,6 +55,7 @@ class Changes:
     def resolve(self, alert: Alert, resolution: str) -> None:
         """End an open alert."""
         self._end(alert, resolution)
+        self._answer(self.journal.latest)
         self._update_mutes(alert.model, all_models=self._follow_storm(alert, opened=False))
 
     def acknowledge(self, alert: Alert, reason: str) -> None:
@@ -62,7 +66,9 @@ class Changes:
 
     def tell(self, news: News) -> AlertEvent:
         """Record something that happened, without an alert."""
-        return self.journal.tell(news)
+        event = self.journal.tell(news)
+        self._answer(event)
+        return event
 
     def take(self, step: Step) -> None:
         """Carry out one step."""
@@ -80,6 +86,21 @@ class Changes:
         """Begin and end the mutes of all open alerts that are due."""
         self._update_mutes(FLEET, all_models=True)
 
+    def _answer(self, event: AlertEvent | None) -> None:
+        """Record in the open alerts of the model that the event, if there is one, is a reaction to them."""
+        if event is None or reaction_of(event) is None:
+            return
+        for alert in sql.open_alerts(self.journal.connection, event.model):
+            if (after := _answered_by(event, alert)) is not None:
+                self.journal.save(after, EventKind.ACTED, after.done)
+
+    def _answered(self, sighting: Sighting, at: datetime) -> tuple[str, Mapping[str, object] | None]:
+        """Return what was done already about an alert that opens now, and the evidence of it; None if nothing was."""
+        latest = sql.latest_of_rules(self.journal.connection, sighting.model, SOURCES, at - LASTS)
+        event = standing(latest, sighting.rule, sighting.version)
+        reaction = None if event is None else reaction_of(event)
+        return ("", None) if event is None or reaction is None else (reaction.done, event.evidence)
+
     def _see(self, sighting: Sighting) -> tuple[Alert | None, Alert]:
         """Open or update the alert of the sighting; return it as it was before (None if it opened), and as it is."""
         before = self.find_open(sighting.model, sighting.rule, sighting.subject)
@@ -93,6 +114,7 @@ class Changes:
         """Return the alert that opens with this sighting; its id is 0."""
         model, rule, subject = sighting.model, sighting.rule, sighting.subject
         at = self.journal.at(model)
+        done, acted = self._answered(sighting, at)
         opened = Alert(
             id=0,
             key=alert_key(self.name, model, rule, subject),
@@ -104,7 +126,8 @@ class Changes:
             summary="",
             reading=None,
             since=None,
-            done="",
+            done=done,
+            acted=acted,
             evidence={},
             opened_at=at,
             last_seen_at=at,
@@ -148,7 +171,7 @@ class Changes:
             if len(recent) < storm.MODELS or not storm.is_storm(len(recent), self.fleet_size()):
                 return False
         elif storm.is_over(len(models)):
-            self._end(told, f"{member.rule} is open for {len(models)} models, each told by itself again")
+            self._end(told, f"{member.rule} is open for {counted(len(models), 'models')}, each told by itself again")
             return True
         elif not opened and told.severity is storm.severity_of(members):
             return False
@@ -176,3 +199,11 @@ class Changes:
             self.journal.save(
                 replace(alert, muted_by=by), kind, f"{alert.muted_by} is over" if by is None else f"muted by {by}"
             )
+
+
+def _answered_by(event: AlertEvent | None, alert: Alert) -> Alert | None:
+    """Return an alert of the same model with what was done about it; None if the event is no reaction to it."""
+    reaction = None if event is None or event.model != alert.model else reaction_of(event)
+    if event is None or reaction is None or not reaction.answers(alert.rule, alert.version):
+        return None
+    return replace(alert, done=reaction.done, acted=event.evidence)

@@ -29,13 +29,13 @@ INHIBITIONS: Final = (
     Inhibition(Rule.VALIDATION, frozenset({Rule.PSI, Rule.KS, Rule.NULL_RATE, Rule.LABEL_DRIFT})),
     Inhibition(
         Rule.ROLLED_BACK,
-        frozenset({Rule.ACCURACY, Rule.ERROR_RATE, Rule.P99_MS, Rule.MACRO_F1}),
+        frozenset({Rule.ACCURACY, Rule.ERROR_RATE, Rule.P99_MS, Rule.HEADLINE}),
         of_version=True,
     ),
     Inhibition(Rule.NOT_LOADED, frozenset({Rule.NO_TRAFFIC})),
     Inhibition(Rule.VERSION_REFUSED, frozenset({Rule.NOT_LOADED, Rule.ROLLED_BACK}), of_version=True),
-    Inhibition(Rule.MACRO_F1, frozenset({Rule.ACCURACY}), at_least=Severity.CRITICAL),
-    Inhibition(Rule.MACRO_F1, frozenset({Rule.CONCEPT_DRIFT}), at_least=Severity.CRITICAL, at_most=Severity.WARNING),
+    Inhibition(Rule.HEADLINE, frozenset({Rule.ACCURACY}), at_least=Severity.CRITICAL),
+    Inhibition(Rule.HEADLINE, frozenset({Rule.CONCEPT_DRIFT}), at_least=Severity.CRITICAL, at_most=Severity.WARNING),
     Inhibition(Rule.WATCHER_SILENT, frozenset({Rule.NO_DATA, Rule.REPORT_LATE}), of_fleet=True),
 )
 """Besides these, an alert about the fleet mutes the alerts of the same rule about single models."""

@@ -30,6 +30,11 @@ class Journal:
     """The alerts that were saved, as they are now, by id."""
     _events: list[AlertEvent] = field(default_factory=list)
 
+    @property
+    def latest(self) -> AlertEvent:
+        """The event that was appended last."""
+        return self._events[-1]
+
     def at(self, model: str) -> datetime:
         """Return the time of an event of the model: never before its last, so that answers of the past stay true."""
         return max(filter(None, (self.now, sql.last_time(self.connection, model))))

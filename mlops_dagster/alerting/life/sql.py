@@ -137,6 +137,12 @@ def latest_events(
     return readable(_rows(connection, query.order_by(events.c.at.desc(), events.c.id.desc()).limit(limit)), event_of)
 
 
+def latest_of_rules(connection: Connection, model: str, rules: Sequence[str], since: datetime) -> list[AlertEvent]:
+    """Return the events of a model since then that are about one of the rules or notices, newest first."""
+    query = select(events).where(events.c.model == model, events.c.rule.in_(rules), events.c.at >= time_text(since))
+    return readable(_rows(connection, query.order_by(events.c.id.desc())), event_of)
+
+
 def active_silences(connection: Connection, at: datetime) -> list[Silence]:
     now = time_text(at)
     ended = or_(silences.c.ends_at <= now, and_(silences.c.ended_at.is_not(None), silences.c.ended_at <= now))

@@ -26,7 +26,7 @@ class Sighting:
     evidence: Mapping[str, object] = field(default_factory=dict)
 
     def seen_in(self, alert: Alert, at: datetime) -> Alert:
-        """Return the open alert after this sighting; its first evidence stays the first."""
+        """Return the open alert after this sighting; its first evidence stays, and so does what was done."""
         after = replace(
             alert,
             severity=self.severity,
@@ -34,7 +34,7 @@ class Sighting:
             version=self.version,
             reading=self.reading,
             since=alert.since or self.since,
-            done=plain(self.done),
+            done=plain(self.done) if alert.acted is None else alert.done,
             evidence=self.evidence,
             last_seen_at=at,
             times=alert.times + 1,

@@ -18,6 +18,7 @@ alerts = Table(
     Column("reading", Text),
     Column("since", String),
     Column("done", Text, nullable=False),
+    Column("acted", Text),
     Column("evidence", Text, nullable=False),
     Column("opened_at", String, nullable=False),
     Column("last_seen_at", String, nullable=False),

@@ -30,6 +30,8 @@ def plan(
         return [(name, Action.ACKNOWLEDGE) for name in holding]
     if event.kind is EventKind.MUTED:
         return [(name, Action.MUTE) for name in holding if alert.muted_by is not None]
+    if event.kind is EventKind.ACTED and alert.muted_by is None:
+        return [(name, Action.UPDATE) for name in holding]
     if alert.muted_by is not None or event.kind not in {EventKind.OPENED, *_TOLD_ANEW}:
         return []
     new = [(name, Action.OPEN) for name in told_of(alert, routing, owners) if name not in holding]

@@ -9,6 +9,7 @@ from mlops_dagster.cli.alerts.listing import alert_document, rule_of, state_of
 from mlops_dagster.cli.arguments import Json
 from mlops_dagster.cli.output import NONE, facts, hint, minute, print_json, table, title
 from mlops_dagster.cli.running import open_stores
+from mlops_dagster.documents.texts import counted
 
 if TYPE_CHECKING:
     from mlops_dagster.alerting import Alert, Reading
@@ -45,8 +46,8 @@ def _facts(alert: "Alert") -> list[tuple[str, str]]:
         ("what", alert.summary),
         ("value", NONE if alert.reading is None else _value(alert.reading)),
         ("since (UTC)", minute(alert.since or alert.opened_at)),
-        ("opened (UTC)", f"{minute(alert.opened_at)}, and {alert.flaps} times in the week before"),
-        ("last seen (UTC)", f"{minute(alert.last_seen_at)}, {alert.times} times in all"),
+        ("opened (UTC)", f"{minute(alert.opened_at)}, and {counted(alert.flaps, 'times')} in the week before"),
+        ("last seen (UTC)", f"{minute(alert.last_seen_at)}, {counted(alert.times, 'times')} in all"),
         ("done", alert.done or NONE),
         ("acknowledged", NONE if acknowledged is None else f"by {acknowledged.by}: {acknowledged.reason}"),
         ("resolution", alert.resolution or NONE),
@@ -56,7 +57,7 @@ def _facts(alert: "Alert") -> list[tuple[str, str]]:
 
 def _value(reading: "Reading") -> str:
     interval = None if reading.low is None or reading.high is None else f"{reading.low:.4g} to {reading.high:.4g}"
-    samples = None if reading.samples is None else f"{reading.samples:,} {reading.counted or 'samples'}"
+    samples = None if reading.samples is None else counted(reading.samples, reading.counted or "samples")
     limit = None if reading.limit is None else f"limit {reading.limit:.4g}"
     value = " ".join(filter(None, (f"{reading.value:.4g}", reading.unit)))
     return ", ".join(filter(None, (value, interval, samples, limit)))

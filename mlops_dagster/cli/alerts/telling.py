@@ -8,6 +8,7 @@ import typer
 from mlops_dagster.cli.arguments import Json
 from mlops_dagster.cli.output import NONE, hint, minute, print_json, right, say, table
 from mlops_dagster.cli.running import open_stores
+from mlops_dagster.documents.texts import counted
 
 if TYPE_CHECKING:
     from mlops_dagster.alerting.delivery.entry import Entry
@@ -64,7 +65,7 @@ def retry(
     if json:
         print_json({"messages": count})
     else:
-        say(f"{count} messages are tried within seconds, while a data plane or Dagster's daemon runs")
+        say(f"{counted(count, 'messages')} will be tried within seconds, while a data plane or Dagster's daemon runs")
 
 
 def _document(entry: "Entry") -> dict[str, object]:

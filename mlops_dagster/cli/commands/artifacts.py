@@ -8,6 +8,7 @@ import typer
 from mlops_dagster.cli.arguments import Json
 from mlops_dagster.cli.output import hint, minute, print_json, right, table
 from mlops_dagster.cli.running import open_stores, speaks
+from mlops_dagster.documents.texts import counted
 
 artifacts = typer.Typer(no_args_is_help=True, help="The store of artifacts.")
 
@@ -31,4 +32,4 @@ def orphans(
         ("key", right("bytes"), "stored (UTC)"),
         [(blob.key, f"{blob.size:,}", minute(blob.stored_at)) for blob in found],
     )
-    hint(f"{len(found)} removed" if remove else f"{len(found)} orphans; --remove removes them")
+    hint(f"{len(found)} removed" if remove else f"{counted(len(found), 'orphans')}; removed with --remove")

@@ -5,6 +5,7 @@ import typer
 from mlops_dagster.cli.arguments import Json
 from mlops_dagster.cli.output import print_json, say
 from mlops_dagster.cli.running import open_stores, speaks
+from mlops_dagster.documents.texts import counted
 
 audit = typer.Typer(no_args_is_help=True, help="The history of deployments.")
 
@@ -19,4 +20,4 @@ def verify(json: Json = False) -> None:
     if json:
         print_json({"events": head.events, "head": head.hash})
     else:
-        say(f"{head.events} events, unbroken; head {head.hash}")
+        say(f"{counted(head.events, 'events')}, unbroken; head {head.hash}")

@@ -5,6 +5,7 @@ import typer
 from mlops_dagster.cli.arguments import Json
 from mlops_dagster.cli.output import print_json, say
 from mlops_dagster.cli.running import open_stores, speaks
+from mlops_dagster.documents.texts import counted
 
 catalogue = typer.Typer(no_args_is_help=True, help="The MLflow server that shows every version.")
 
@@ -17,4 +18,4 @@ def sync(json: Json = False) -> None:
     if json:
         print_json({"events": told})
     else:
-        say(f"MLflow was told of {told} events")
+        say(f"MLflow was told of {counted(told, 'events')}")

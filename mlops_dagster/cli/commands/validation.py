@@ -9,6 +9,7 @@ from mlops_dagster.cli.arguments import Model
 from mlops_dagster.cli.output import hint, say, write_text
 from mlops_dagster.cli.running import attributes_of, open_stores, speaks
 from mlops_dagster.documents.readable import fields_of
+from mlops_dagster.documents.texts import counted
 from mlops_dagster.errors import InvalidPolicyError, ModelNotFoundError
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def suite(
         typer.echo(text, nl=False)
         return
     write_text(output, text)
-    say(f"{len(found.expectations)} expectations of {model} {champion.version} in {output}")
+    say(f"{counted(len(found.expectations), 'expectations')} of {model} {champion.version} in {output}")
 
 
 def _published(policies: "ModelPolicies", schema: "ModelSchema", baseline: "Baseline | None") -> "ExpectationSuite":

@@ -11,6 +11,7 @@ import typer
 from mlops_dagster.cli.arguments import Json, ModelOption
 from mlops_dagster.cli.output import hint, print_json, right, say, table
 from mlops_dagster.cli.running import open_stores
+from mlops_dagster.documents.texts import counted
 from mlops_dagster.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def retain_predictions(
 
     stores = open_stores()
     before = stores.clock.now().date() - timedelta(days=days)
-    _erase(stores, Choice(model, before=before), reason or f"retention of {days} days", json=json)
+    _erase(stores, Choice(model, before=before), reason or f"retention of {counted(days, 'days')}", json=json)
 
 
 def list_erasures(json: Json = False) -> None:
@@ -120,13 +121,15 @@ def _erase(stores: "Stores", choice: "Choice", reason: str, *, json: bool) -> No
         print_json({**asdict(erased), "drawn": len(copies.removed), "unsearched": copies.unsearched})
     else:
         say(
-            f"erased {erased.predictions:,} predictions, {erased.labels:,} labels and {erased.copies:,} copies of rows "
+            f"erased {counted(erased.predictions, 'predictions')}, {counted(erased.labels, 'labels')} and "
+            f"{counted(erased.copies, 'copies')} of rows "
             f"(quarantine, scored batches) of {choice.model}"
         )
     if copies.unsearched:
         which = ", ".join(copies.unsearched[:_SHOWN])
         hint(
-            f"of {len(copies.unsearched)} files it is unknown whose rows they hold, without `prediction_id` and `key`; "
+            f"it is unknown whose rows are in {counted(len(copies.unsearched), 'files')} without `prediction_id` and "
+            "`key`; "
             f"`mlops predictions retain` removes those of old days: {which}"
         )
     if copies.removed:

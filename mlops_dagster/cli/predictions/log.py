@@ -12,6 +12,7 @@ from mlops_dagster.cli.output import NONE, hint, number, print_json, right, say,
 from mlops_dagster.cli.predictions.erasing import erase_predictions, list_erasures, retain_predictions
 from mlops_dagster.cli.predictions.slowest import slowest_predictions
 from mlops_dagster.cli.running import open_stores, speaks
+from mlops_dagster.documents.texts import counted
 
 if TYPE_CHECKING:
     from mlops_dagster.predictions import AuditReport
@@ -75,7 +76,7 @@ def recount_predictions(json: Json = False) -> None:
     if json:
         print_json({"predictions": found.predictions, "labels": found.labels, "left_out": dict(found.left_out)})
     else:
-        say(f"counted {found.predictions:,} predictions and {found.labels:,} labels again")
+        say(f"counted {counted(found.predictions, 'predictions')} and {counted(found.labels, 'labels')} again")
         for model, reason in found.left_out.items():
             say(f"nothing of {model}: {reason}; mend that, and count again")
     if found.left_out:
@@ -127,7 +128,7 @@ def repair_predictions(
     columns: list[str | Column] = ["table", right("rows"), right("surplus"), right("days with surplus")]
     table(columns, [[each.table, f"{each.rows:,}", f"{each.surplus:,}", f"{each.days:,}"] for each in found])
     surplus = sum(each.surplus for each in found)
-    say(f"{'to be removed' if dry_run else 'removed'}: {surplus:,} rows")
+    say(f"{'to be removed' if dry_run else 'removed'}: {counted(surplus, 'rows')}")
 
 
 def _explain(report: "AuditReport") -> None:
@@ -144,7 +145,7 @@ def _explain(report: "AuditReport") -> None:
     if report.twice:
         hint("`mlops predictions repair` leaves one of each row that is there twice; --dry-run counts them")
     if unknown := {process.process for process in report.processes if process.known_by == "log"}:
-        hint(f"{len(unknown)} processes are known by the log only: what they answered last is known to their own home")
+        hint(f"known by the log only: {counted(len(unknown), 'processes')}; their homes know their last answers")
 
 
 def _cells(answer: "ReplayedAnswer", names: Iterable[str]) -> list[str]:

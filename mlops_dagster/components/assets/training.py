@@ -51,7 +51,7 @@ def _assets(spec: ModelSpec) -> list[dg.AssetsDefinition]:
             publish_policies(stores, spec, context)  # before there is a version for the gates to look at
             cause = train.Cause(config.trigger, config.reason, config.numbers)
             if context.retry_number == 0:
-                train.tell_retraining(stores, spec.model, cause)
+                train.tell_retraining(stores, spec.model, cause, context.run.run_id)
             rows, found = train.read_and_validate(stores, spec, config.time(platform), cause)
         page = page_of_validation(stores, spec, "training_set", f"{rows.as_of:%Y-%m-%dT%H}", found)
         return dg.MaterializeResult(value=rows, metadata=shown({**training_set_entries(spec, rows, found), **page}))

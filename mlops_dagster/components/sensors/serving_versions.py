@@ -1,4 +1,4 @@
-"""The fleet's sensors that change the versions that serve: `limits`, `rollouts` and `macro_f1_floor`.
+"""The fleet's sensors that change the versions that serve: `limits`, `rollouts` and `headline_floor`.
 
 They act within their tick: a run would start half a minute later, and with 1,000 models minutes later.
 """
@@ -27,12 +27,12 @@ def serving_sensors(specs: Sequence[ModelSpec]) -> list[dg.SensorDefinition]:
     """Return the sensors of all models.
 
     `limits` reads the running rollouts and their counts, and nothing else; `rollouts` starts and advances rollouts, and
-    rolls back if it finds a proof first; `macro_f1_floor` acts on the daily reports.
+    rolls back if it finds a proof first; `headline_floor` acts on the daily reports.
     """
     return [
         _acting("limits", 10, lambda stores: in_rollout(stores, specs), take_out),
         _acting(ROLLOUTS, 30, lambda _stores: specs, roll_out),
-        _acting("macro_f1_floor", 60, lambda _stores: specs, roll_back_under_floor),
+        _acting("headline_floor", 60, lambda _stores: specs, roll_back_under_floor),
     ]
 
 

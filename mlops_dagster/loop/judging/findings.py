@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, TypedDict
 
+from mlops_dagster.documents.texts import counted
 from mlops_dagster.monitoring import (
     ConceptReport,
     DayOfAnswers,
@@ -100,4 +101,6 @@ def outcome_of(found: ValidationResult | Validation) -> str:
     """Return the verdict of a validation in a sentence: the first reasons, or that there are none."""
     told = [*found.failures, *found.errors] or [f"in doubt: {doubt}" for doubt in found.doubts]
     more = f" and {len(told) - _NAMED} more" if len(told) > _NAMED else ""
-    return "; ".join(told[:_NAMED]) + more or (f"{found.rows:,} rows met the suite" if found.rows else "no rows")
+    return "; ".join(told[:_NAMED]) + more or (
+        f"{counted(found.rows, 'rows')} met the suite" if found.rows else "no rows"
+    )

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from itertools import groupby
 
 from mlops_dagster.alerting import Rule, Severity
+from mlops_dagster.documents.texts import counted
 from mlops_dagster.errors import InvalidSuiteError
 from mlops_dagster.loop.judging.concept import latest_concept
 from mlops_dagster.loop.judging.findings import DRIFT, NO_CHAMPION, VALIDATION, HourOfDrift, ValidatedHour, outcome_of
@@ -118,8 +119,8 @@ def _of_sound_hours(report: DriftReport, failed: Sequence[datetime]) -> DriftRep
     """Withhold the verdict `retrain` if an hour of the window failed its validation: broken data prove no drift."""
     if report.verdict is not Verdict.RETRAIN or not failed:
         return report
-    hours = f"{len(failed)} hours of the window failed their validation"
-    return report.withheld(f"{hours}, the last {failed[-1]:%Y-%m-%d %H:%M} UTC")
+    hours = counted(len(failed), "hours")
+    return report.withheld(f"{hours} of the window failed validation, the last {failed[-1]:%Y-%m-%d %H:%M} UTC")
 
 
 def _reigns(stores: Stores, model: str, hours: Sequence[datetime]) -> Iterator[tuple[ModelVersion, Sequence[datetime]]]:

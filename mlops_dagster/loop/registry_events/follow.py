@@ -6,6 +6,7 @@ from itertools import groupby
 from typing import Final
 
 from mlops_dagster.alerting import Rule, Sighting, Step
+from mlops_dagster.documents.texts import counted
 from mlops_dagster.loop.registry_events.settle import latest_of
 from mlops_dagster.loop.registry_events.steps import steps_of
 from mlops_dagster.registry import Event
@@ -39,7 +40,7 @@ def _with_effect(stores: Stores, step: Step, event: Event) -> Step:
     if not serving:
         return step
     seconds = max(0.0, (max(serving) - event.recorded_at).total_seconds())
-    effect = f"in force after {seconds:.1f} s, {len(serving)} of {len(latest)} workers"
+    effect = f"in force after {seconds:.1f} s, {len(serving)} of {counted(len(latest), 'workers')}"
     return replace(step, done=f"{step.done}; {effect}")
 
 

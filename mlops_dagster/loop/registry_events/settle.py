@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Final
 
 from mlops_dagster.alerting import Alert, Rule
+from mlops_dagster.documents.texts import counted
 from mlops_dagster.registry import Acknowledgement, Deployment
 from mlops_dagster.stores import Stores
 
@@ -45,7 +46,7 @@ def _why_over(alert: Alert, deployment: Deployment, latest: Collection[Acknowled
     serving = [each for each in latest if each.epoch == epoch]
     if version in (deployment.champion, deployment.canary, *deployment.shadows):
         is_loaded = alert.rule == Rule.NOT_LOADED and bool(serving)
-        return f"{version} is loaded: {len(serving)} workers serve epoch {epoch}" if is_loaded else None
+        return f"{version} is loaded by {counted(len(serving), 'workers')} at epoch {epoch}" if is_loaded else None
     if alert.rule in _TAKEN_OUT and len(serving) < len(latest):
         return None
-    return f"{version} has no traffic, and {len(serving)} of {len(latest)} workers serve epoch {epoch}"
+    return f"{version} has no traffic: {len(serving)} of {counted(len(latest), 'workers')} at epoch {epoch}"

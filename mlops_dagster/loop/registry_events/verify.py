@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Final
 
 from mlops_dagster.alerting import FLEET, Rule, Severity
+from mlops_dagster.documents.texts import counted
 from mlops_dagster.errors import AuditError
 from mlops_dagster.registry import AuditHead
 from mlops_dagster.stores import Stores
@@ -38,5 +39,5 @@ def verify_history(stores: Stores) -> AuditHead:
     except AuditError as broken:
         stores.alerts.report(FLEET, Rule.AUDIT_BROKEN, Severity.CRITICAL, broken.told, done="nothing: it is for people")
         raise
-    stores.alerts.resolve(FLEET, Rule.AUDIT_BROKEN, f"{head.events} events verify")
+    stores.alerts.resolve(FLEET, Rule.AUDIT_BROKEN, f"the history verifies, with {counted(head.events, 'events')}")
     return head

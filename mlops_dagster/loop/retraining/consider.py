@@ -10,8 +10,9 @@ from mlops_dagster.loop.apply_floor import latest_floor
 from mlops_dagster.loop.judging.concept import latest_concept
 from mlops_dagster.loop.judging.findings import DRIFT, FORGOTTEN_AFTER
 from mlops_dagster.loop.spec import ModelSpec
-from mlops_dagster.registry import ModelVersion
-from mlops_dagster.retraining.policy import RetrainDecision, should_retrain
+from mlops_dagster.monitoring import PerformancePolicy
+from mlops_dagster.registry import ModelPolicies, ModelVersion
+from mlops_dagster.retraining.policy import RetrainDecision, RetrainingPolicy, should_retrain
 from mlops_dagster.retraining.signals import ConceptSignal, DriftSignal, PerformanceSignal
 from mlops_dagster.stores import Stores
 
@@ -33,15 +34,23 @@ def consider_retraining(stores: Stores, spec: ModelSpec, runs: TrainingRuns) -> 
     now, champion = stores.clock.now(), stores.champion(spec.model)
     if champion is None:
         return RetrainDecision(False, None, "no champion yet")
-    floor = latest_floor(stores, spec, now)
-    return _decide(
-        stores,
-        spec,
-        champion,
-        runs,
-        performance=None if floor is None else floor.asks_for_retraining(champion.version),
-        concept=latest_concept(stores, spec.model, champion.version, now),
+    return _by_reports(stores, champion, spec.retraining, spec.performance, runs, now)
+
+
+def action_on_findings(stores: Stores, champion: ModelVersion, policies: ModelPolicies, now: datetime) -> str:
+    """Return what the latest reports lead to, for alerts of the watch: that a retraining is asked for, or why not.
+
+    Runs of retrainings are unknown here: their events say more once there are some. The action is empty if no code
+    location defines the model, which then is retrained by nothing.
+    """
+    if policies.location is None:
+        return ""
+    retraining, performance = (
+        policies.section("retraining", RetrainingPolicy),
+        policies.section("performance", PerformancePolicy),
     )
+    found = _by_reports(stores, champion, retraining, performance, NO_RUNS, now)
+    return f"{'a retraining is asked for' if found.retrain else 'no retraining'}: {found.reason}"
 
 
 def action_on_loss(
@@ -58,28 +67,49 @@ def action_on_loss(
     if not spec.retraining.on_concept_drift:
         return ""
     loss = ConceptSignal(drifted=True, reason="concept drift")
-    found = _decide(stores, spec, champion, runs, performance=performance, concept=loss)
+    now = stores.clock.now()
+    found = _decide(stores, champion, spec.retraining, runs, now, performance=performance, concept=loss)
     return "a retraining was asked for" if found.retrain else found.reason
+
+
+def _by_reports(
+    stores: Stores,
+    champion: ModelVersion,
+    policy: RetrainingPolicy,
+    performance: PerformancePolicy,
+    runs: TrainingRuns,
+    now: datetime,
+) -> RetrainDecision:
+    floor = latest_floor(stores, champion.model, performance, now)
+    return _decide(
+        stores,
+        champion,
+        policy,
+        runs,
+        now,
+        performance=None if floor is None else floor.asks_for_retraining(champion.version),
+        concept=latest_concept(stores, champion.model, champion.version, now),
+    )
 
 
 def _decide(
     stores: Stores,
-    spec: ModelSpec,
     champion: ModelVersion,
+    policy: RetrainingPolicy,
     runs: TrainingRuns,
+    now: datetime,
     *,
     performance: PerformanceSignal | None,
     concept: ConceptSignal | None,
 ) -> RetrainDecision:
-    now = stores.clock.now()
     return should_retrain(
-        spec.retraining,
+        policy,
         now=now,
-        retrained_at=[_trained_at(each) for each in stores.versions(spec.model) if "dagster_run" in each.lineage],
+        retrained_at=[_trained_at(each) for each in stores.versions(champion.model) if "dagster_run" in each.lineage],
         failed_at=runs.failed_at,
         running=runs.running,
-        drift=_latest_drift(stores, spec.model, champion.version, now),
-        rollout_active=stores.rollouts.active(spec.model) is not None,
+        drift=_latest_drift(stores, champion.model, champion.version, now),
+        rollout_active=stores.rollouts.active(champion.model) is not None,
         performance=performance,
         concept=concept,
     )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import get_args
 
+from mlops_dagster.documents.texts import counted
 from mlops_dagster.retraining.policy import RetrainDecision, Trigger
 
 
@@ -30,7 +31,7 @@ def take_turns(
         day: the day.
     """
     waiting = {model: found for model, found in decisions.items() if found.retrain and model not in tried}
-    full = f"waits: {most} retrainings run or are queued, as MLOPS_MAX_RETRAININGS says"
+    full = f"waits until one of {counted(most, 'retrainings')} has ended, the most that MLOPS_MAX_RETRAININGS allows"
     waits = {model: found.reason for model, found in decisions.items() if not found.retrain}
     waits |= {**dict.fromkeys(tried, "was tried today"), **dict.fromkeys(waiting, full)}
     return Turn(in_turn(waiting, most - unfinished, day), waits)

@@ -3,7 +3,7 @@
 import tempfile
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from mlops_dagster.alerting import Notice
 from mlops_dagster.loop.spec import ModelSpec
@@ -16,6 +16,9 @@ from mlops_dagster.retraining.candidate import Candidate, fit_candidate, known_b
 from mlops_dagster.retraining.signals import Numbers
 from mlops_dagster.retraining.trainer import TrainingSet, load_trainer, read_training_set
 from mlops_dagster.stores import Stores
+
+_SHORT: Final = 8
+"""The characters of a run's id that Dagster shows."""
 
 
 class ReadTrainingSet(NamedTuple):
@@ -33,15 +36,15 @@ class Cause(NamedTuple):
     numbers: Numbers
 
 
-def tell_retraining(stores: Stores, model: str, cause: Cause) -> None:
-    """Tell that a retraining has started, and its cause."""
-    summary = f"a retraining has started ({cause.trigger})"
+def tell_retraining(stores: Stores, model: str, cause: Cause, run: str) -> None:
+    """Tell that a retraining has started: its cause, and the run. Open alerts that it answers say so from now on."""
+    summary = f"a retraining has started ({cause.trigger}), run {run[:_SHORT]}"
     stores.alerts.tell(
         model,
         Notice.RETRAINING_STARTED,
         f"{summary}: {cause.reason}" if cause.reason else summary,
         done="it makes a challenger, and touches no traffic",
-        evidence={"trigger": cause.trigger, **cause.numbers},
+        evidence={"run": run, "trigger": cause.trigger, **cause.numbers},
     )
 
 

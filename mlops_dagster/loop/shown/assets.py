@@ -76,8 +76,8 @@ ASSETS: Final[Mapping[str, Described]] = {
         "monitoring",
         "duckdb",
         "Accuracy, F1, latency and error rate of every version, from the logged predictions of a day and the labels "
-        "known by now; made again when more of them come. The latest day holds the champion to its macro-F1 floor and "
-        "to its own evaluation.",
+        "known by now; made again when more of them come. The latest day holds the champion to the floor of its "
+        "headline measure and to its own evaluation.",
     ),
     "label_drift": _described(
         "monitoring",
@@ -107,9 +107,9 @@ CHECKS: Final[Mapping[tuple[str, str], str]] = {
     "and named here.",
     ("drift_report", "within_limits"): "WARN when an hour of the run has a feature, not a report-only one, with a PSI "
     "over {spec.drift.retrain:g}, or scores at a distance D over {spec.drift.ks:g}; either more than chance explains.",
-    ("performance_report", "macro_f1"): "Macro-F1 of the champion over the last {spec.performance.window_days} days "
-    "whose labels are complete: WARN under {spec.performance.alert:g}, ERROR under the floor of "
-    "{spec.performance.floor:g}.",
+    ("performance_report", "headline"): "Headline measure of the champion (macro-F1 of a classification) over the last "
+    "{spec.performance.window_days} days whose labels are complete: WARN under {spec.performance.alert:g}, ERROR under "
+    "the floor of {spec.performance.floor:g}.",
     ("performance_report", "concept_drift"): "Wrong answers of the champion since its promotion, in each slice of its "
     "card, against its evaluation and {spec.concept.margin:.0%}: WARN when it is proven to do worse. A false alarm in "
     "its whole life has a probability of {spec.concept.alpha:g} at most, as far as days are what the evaluation "

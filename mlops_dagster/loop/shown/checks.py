@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from mlops_dagster.documents.texts import counted
 from mlops_dagster.errors import ApprovalError, RefusedError
 from mlops_dagster.loop.apply_floor import floor_action
 from mlops_dagster.loop.judging.findings import HourOfDrift, outcome_of
@@ -21,7 +22,7 @@ from mlops_dagster.rollout.floor.look import FloorLook
 
 SUITE_PASSES: Final = "suite_passes"
 WITHIN_LIMITS: Final = "within_limits"
-MACRO_F1: Final = "macro_f1"
+HEADLINE: Final = "headline"
 CONCEPT_DRIFT: Final = "concept_drift"
 GATES_OPEN: Final = "gates_open"
 
@@ -55,7 +56,7 @@ def suite_of_hours(validated: ValidatedHours, hours: Mapping[str, datetime]) -> 
 def suite_of_training(found: Validation) -> CheckResult:
     """Return the result of the suite on a training set; if it did not pass, the training ends."""
     said = (
-        f"{found.rows:,} rows met all {found.expectations} expectations"
+        f"{counted(found.rows, 'rows')} met all {counted(found.expectations, 'expectations')}"
         if found.passed
         else f"{outcome_of(found)}; no version is trained on these {found.rows:,} rows"
     )
@@ -73,7 +74,7 @@ def drift_within_limits(found: Mapping[str, Report[HourOfDrift]], profiles: str)
     )
 
 
-def macro_f1_over_floor(spec: ModelSpec, look: FloorLook | None) -> CheckResult:
+def headline_over_floor(spec: ModelSpec, look: FloorLook | None) -> CheckResult:
     """Return the champion's headline measure against its limits; without enough labels it passes and says so."""
     if look is None:
         nothing: Entries = {"floor": "inconclusive", "rows": 0}

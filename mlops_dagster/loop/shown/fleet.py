@@ -9,9 +9,9 @@ SENSORS: Final[Mapping[str, str]] = {
     "rollouts": "Looks at the evidence of every model's rollout and acts: start, advance, hold, promote, roll back or "
     "give up. The model's asset `deployment` shows each step. Without a champion, the newest version that passes the "
     "gates is promoted.",
-    "macro_f1_floor": "Rolls a champion back when its daily report finds it under the macro-F1 floor, and the one "
-    "before it proven better on the same labels. Otherwise the sensor `retraining` acts on the report.",
-    "retraining": "Starts a model's job `retrain` on drift, on concept drift or under the macro-F1 floor (with its "
+    "headline_floor": "Rolls a champion back when its daily report finds it under the floor of its headline measure, "
+    "and the one before it proven better on the same labels. Otherwise the sensor `retraining` acts on the report.",
+    "retraining": "Starts a model's job `retrain` on drift, on concept drift or under the floor (with its "
     "cool-down), or on the cadence; within its budget, never two of a model, and MLOPS_MAX_RETRAININGS of all models "
     "at a time. It only ever makes challengers.",
     "retraining_killed": "Opens the alert `retraining_failed` for a retraining run whose process was killed (out of "

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from mlops_dagster.documents.texts import counted
 from mlops_dagster.loop.judging.findings import NO_CHAMPION, HourOfDrift, outcome_of
 from mlops_dagster.loop.judging.judge_hours import ValidatedHours
 from mlops_dagster.loop.shown.entries import Entries, Table, for_programs
@@ -41,12 +42,13 @@ def validation_summary(validated: ValidatedHours, hours: Sequence[str]) -> str:
     if not bad:
         if len(hours) == 1:
             return f"{hours[0]}: {''.join(map(outcome_of, found.values())) or 'no rows'}"
-        return f"{span(hours)}: {len(found)} of {len(hours)} hours had rows, and all of them passed"
+        return f"{span(hours)}: {len(found)} of {counted(len(hours), 'hours')} had rows, and all of them passed"
     last = found[bad[-1]]
     rows = sum(found[hour].rows for hour in bad if found[hour].failures)
-    place = f"{rows:,} rows quarantined at {validated.quarantine}" if rows else "nothing was set aside"
+    place = f"{counted(rows, 'rows')} quarantined at {validated.quarantine}" if rows else "nothing was set aside"
     return (
-        f"{span(hours)}: {len(bad)} of {len(hours)} hours did not pass, the last of {bad[-1]:%Y-%m-%d %H:%M} UTC: "
+        f"{span(hours)}: {len(bad)} of {counted(len(hours), 'hours')} did not pass, "
+        f"the last of {bad[-1]:%Y-%m-%d %H:%M} UTC: "
         f"{outcome_of(last)}; {'; '.join(filter(None, [place, validated.action]))}"
     )
 
@@ -93,7 +95,11 @@ def drift_summary(hours: Sequence[str], found: Sequence[Report[HourOfDrift]]) ->
         which = "not beyond the limits" if alone else f"no hour of {len(judged)} beyond the limits; the last one"
         return f"{span(hours)}: {which}: {judged[-1].why}"
     key, last = over[-1]
-    which = "beyond the limits" if alone else f"{len(over)} of {len(judged)} hours beyond the limits, last {key}"
+    which = (
+        "beyond the limits"
+        if alone
+        else f"{len(over)} of {counted(len(judged), 'hours')} beyond the limits, last {key}"
+    )
     weighed = last.content.retraining
     return f"{span(hours)}: {which}: {last.reason}; retraining: {'' if weighed is None else weighed.reason}"
 

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
 from mlops_dagster.dagster_pages import asset_page
+from mlops_dagster.documents.texts import counted
 from mlops_dagster.errors import told
 from mlops_dagster.loop.judging.findings import HourOfDrift
 from mlops_dagster.loop.shown.entries import Entries, FileLink, PageLink
@@ -100,7 +101,7 @@ def profiles_of_hours(
         found = profile_hours(stores.log, model, since, until, stores.profiles)
     except Exception as error:
         return {}, _not_made("whylogs profiles", error)
-    return found, f"{sum(map(len, found.values()))} files"
+    return found, counted(sum(map(len, found.values())), "files")
 
 
 def evidently_page(stores: Stores, spec: ModelSpec, hour: Report[HourOfDrift], partition: str) -> Entries:

@@ -6,6 +6,7 @@ from typing import Final
 
 from mlops_dagster.alerting import Reading, Rule, Severity
 from mlops_dagster.alerting.judging import Criterion, Gauge, Proof, Shown, Watch
+from mlops_dagster.documents.texts import counted
 from mlops_dagster.loop.watching.fleet import HOUR
 from mlops_dagster.statistics import wilson_interval
 
@@ -116,8 +117,8 @@ def _summary(criterion: Criterion, watch: Watch, reading: Reading, since: dateti
     interval = "" if reading.low is None else f" ({reading.low:g} to {reading.high:g} %)"
     number = f"{reading.value:.0f} ms" if reading.unit == "ms" else f"{reading.value:g} %{interval}"
     limit = f"{reading.limit:g} {reading.unit}"
-    counted = f"{reading.samples:,} {reading.counted}" if reading.samples is not None else "no counts"
-    when = f"{counted}, since {since:%Y-%m-%d %H:%M} UTC" if since is not None else counted
+    events = counted(reading.samples, reading.counted) if reading.samples is not None else "no counts"
+    when = f"{events}, since {since:%Y-%m-%d %H:%M} UTC" if since is not None else events
     proven = ", proven" if isinstance(criterion.way, Proof) else ""
     return f"{of}{_NAMES[watch.rule]}{_features(watch)} is {number}, limit {limit}{proven}; {when}"
 

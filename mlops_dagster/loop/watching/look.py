@@ -6,13 +6,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple, TypeAlias
 
-from mlops_dagster.alerting import AlertPolicy, Rule
+from mlops_dagster.alerting import OF_QUALITY, AlertPolicy, Rule
 from mlops_dagster.alerting.criteria import criteria
 from mlops_dagster.alerting.judging import Criterion, Observation, Transition, Watch, judge
 from mlops_dagster.alerting.watches import WatchKey
 from mlops_dagster.errors import MlopsError
 from mlops_dagster.loop.registry_events.follow import follow_registry
 from mlops_dagster.loop.registry_events.settle import settle_registry_alerts
+from mlops_dagster.loop.retraining.consider import action_on_findings
 from mlops_dagster.loop.watching.due import is_due
 from mlops_dagster.loop.watching.finding import finding, resolution
 from mlops_dagster.loop.watching.fleet import fleet_at
@@ -163,6 +164,7 @@ def _told(subject: Subject, criterion: Criterion, before: Watch, observation: Ob
                 version=watch.version,
                 reading=found.reading,
                 since=found.since,
+                done=_action(subject) if watch.rule in OF_QUALITY else "",
                 evidence=found.evidence,
             )
             watch = replace(watch, told_at=subject.now)
@@ -170,6 +172,12 @@ def _told(subject: Subject, criterion: Criterion, before: Watch, observation: Ob
         alerts.resolve(subject.model, watch.rule, resolution(watch, before, replaced=transition.replaced))
         watch = replace(watch, told_at=None)
     return _Judged(watch, transition)
+
+
+def _action(subject: Subject) -> str:
+    """Return what the latest reports on the champion lead to."""
+    champion = subject.stores.registry.get(subject.model, subject.champion)
+    return action_on_findings(subject.stores, champion, subject.policies, subject.now)
 
 
 def _turned_off(subject: Subject, watches: Mapping[WatchKey, Watch]) -> list[WatchKey]:

@@ -16,7 +16,7 @@ OF_CHAMPION: Final = frozenset(
         Rule.KS,
         Rule.LABEL_DEBT,
         Rule.LABEL_DRIFT,
-        Rule.MACRO_F1,
+        Rule.HEADLINE,
         Rule.NO_DATA,
         Rule.NO_TRAFFIC,
         Rule.NULL_RATE,

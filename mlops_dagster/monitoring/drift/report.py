@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 
+from mlops_dagster.documents.texts import counted
 from mlops_dagster.monitoring.policy import DriftPolicy, Verdict
 from mlops_dagster.statistics import KsResult
 
@@ -125,8 +126,8 @@ class DriftReport:
             return f"{names}{more}, over {limit:g}"
         unknown = [each for each in judged if each.verdict is Verdict.INCONCLUSIVE]
         if unknown:
-            first = unknown[0]
-            return f"{len(unknown)} of {len(judged)} features cannot be told, such as {first.name}: {first.reason}"
+            first, features = unknown[0], counted(len(judged), "features")
+            return f"{len(unknown)} of {features} cannot be told, such as {first.name}: {first.reason}"
         return f"no PSI is over {self.policy.monitor:g}, the largest is {_text(self.worst_psi)}"
 
     def _of_scores(self) -> str:

@@ -6,6 +6,7 @@ from typing import NamedTuple, TypedDict, cast
 
 from mlops_dagster.alerting import Alert, Alerts, Reading, Rule, Severity
 from mlops_dagster.clock import parse_time
+from mlops_dagster.documents.texts import counted
 from mlops_dagster.monitoring.validation.validate import ValidationResult
 
 _NAMED = 3
@@ -66,7 +67,7 @@ def tell(
             version=version,
             reading=Reading(len(everything), samples=rows, limit=0, unit="batches", counted="rows"),
             since=min(everything),
-            done="; ".join(filter(None, [f"{rows} rows quarantined at {place}" if rows else "", then])),
+            done="; ".join(filter(None, [f"{counted(rows, 'rows')} quarantined at {place}" if rows else "", then])),
             evidence={
                 "batches": {
                     time.isoformat(): {"rows": its.rows, "failures": list(its.failures)}
@@ -76,7 +77,7 @@ def tell(
         )
     recovered = told[newest].passed and not told[newest].doubts and newest >= max(known, default=newest)
     if (not bad and not known) if each else recovered:
-        alerts.resolve(model, rule, f"{_at(newest)} passed, with {told[newest].rows} rows")
+        alerts.resolve(model, rule, f"{_at(newest)} passed, with {counted(told[newest].rows, 'rows')}")
 
 
 def tell_errors(
@@ -93,7 +94,7 @@ def tell_errors(
             model,
             rule,
             Severity.WARNING,
-            f"{len(blind)} of {len(found)} batches could not be validated, nothing is known of them: {first}",
+            f"{len(blind)} of {counted(len(found), 'batches')} could not be validated, nothing is known there: {first}",
             version=version,
             reading=Reading(len(blind), samples=len(found), limit=0, unit="batches", counted="batches"),
             since=min(blind),
@@ -114,9 +115,9 @@ def _known(alert: Alert | None) -> dict[datetime, _Bad]:
 
 def _summary(bad: Mapping[datetime, _Bad], of: int, earlier: Mapping[datetime, _Bad]) -> str:
     if not bad:
-        return f"{len(earlier)} batches failed their validation and are not mended: {_list(earlier)}"
+        return f"{counted(len(earlier), 'batches')} failed validation, not mended: {_list(earlier)}"
     more = f"; so did {len(earlier)} before" if earlier else ""
-    return f"{len(bad)} of {of} batches failed their validation: {_list(bad)}{more}"
+    return f"{len(bad)} of {counted(of, 'batches')} failed validation: {_list(bad)}{more}"
 
 
 def _list(bad: Mapping[datetime, _Bad]) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Literal, NamedTuple
 
+from mlops_dagster.documents.texts import counted
 from mlops_dagster.monitoring.validation.expectations.suite import ValidationPolicy
 from mlops_dagster.monitoring.validation.validate import ValidationResult
 from mlops_dagster.registry import Deployment, ModelRegistry
@@ -42,7 +43,7 @@ def should_hold(policy: ValidationPolicy, results: Mapping[datetime, ValidationR
     if told[hour].doubts and told[hour].passed:
         return HoldDecision("leave", f"validation: {which} is in doubt: {'; '.join(told[hour].doubts)}")
     if told[hour].passed:
-        return HoldDecision("release", f"validation: {which} passed, with {told[hour].rows} rows")
+        return HoldDecision("release", f"validation: {which} passed, with {counted(told[hour].rows, 'rows')}")
     return HoldDecision("hold", f"validation: {which} failed: {'; '.join(told[hour].failures)}")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mlops_dagster.documents.texts import counted
 from mlops_dagster.errors import InvalidInputError
 from mlops_dagster.frames.values import text_of
 
@@ -29,13 +30,15 @@ def numbers(table: str, frame: pd.DataFrame, name: str) -> pd.Series[float]:
     broken = found.isna() & frame[name].notna()
     if broken.any():
         raise InvalidInputError(
-            f"{table}: {int(broken.sum())} values of {name!r} are not numbers, "
+            f"{table}: {counted(int(broken.sum()), 'values')} of {name!r} cannot be read as numbers, "
             f"such as {frame[name][broken].iloc[0]!r}; write numbers, and nothing where one is not known"
         )
     values = pd.Series(found.to_numpy(dtype=np.float64, na_value=np.nan), index=frame.index)
     infinite = int(np.isinf(values).sum())
     if infinite:
-        raise InvalidInputError(f"{table}: {infinite} values of {name!r} are infinite; leave them out")
+        raise InvalidInputError(
+            f"{table}: {counted(infinite, 'values')} of {name!r} may not be infinite; leave that out"
+        )
     return values
 
 
@@ -52,7 +55,8 @@ def texts(table: str, frame: pd.DataFrame, name: str) -> pd.Series[str]:
     odd = [value for value, text, there in zip(column, found, known, strict=True) if there and text is None]
     if odd:
         raise InvalidInputError(
-            f"{table}: {len(odd)} values of {name!r} are not texts, such as a {type(odd[0]).__name__} {odd[0]!r}; "
+            f"{table}: {counted(len(odd), 'values')} of {name!r} cannot be taken as text, such as a "
+            f"{type(odd[0]).__name__} {odd[0]!r}; "
             "write them as texts"
         )
     return pd.Series(found, index=frame.index, dtype=object)
@@ -95,7 +99,7 @@ def _parsed(how: str, column: pd.Series[str]) -> pd.Series[pd.Timestamp]:
     naive = column.notna() & ~column.str.contains(_ZONE, regex=True, na=False)
     if naive.any():
         raise InvalidInputError(
-            f"{how} has {int(naive.sum())} times without a time zone, such as {column[naive].iloc[0]!r}; "
+            f"{how} has {counted(int(naive.sum()), 'times')} without a time zone, such as {column[naive].iloc[0]!r}; "
             "write 2026-03-01T06:00:00Z, or +01:00 for the zone they are of"
         )
     try:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
+from mlops_dagster.documents.texts import counted
 from mlops_dagster.errors import InvalidInputError
 from mlops_dagster.rehearsal.traffic.columns import numbers, refuse_twice, texts, times
 from mlops_dagster.schema import ModelSchema
@@ -104,8 +105,8 @@ def _refuse_repeated(table: str, ids: pd.Series[str]) -> None:
     if repeated.any():
         first = ids.dropna()[repeated].iloc[0]
         raise InvalidInputError(
-            f"{table}: {int(repeated.sum())} rows have a {ID} that an earlier row has, the first of them {first!r}; "
-            "a prediction has one row, so give each its own id, or leave the column out"
+            f"{table}: {counted(int(repeated.sum()), 'rows')} with a {ID} that an earlier row has, the first of them "
+            f"{first!r}; a prediction has one row, so give each its own id, or leave the column out"
         )
 
 
@@ -126,8 +127,10 @@ def _with_labels(
     given = given.dropna(subset=[ID])
     strangers = int((~given[ID].isin(frame[ID].dropna())).sum())
     if strangers == len(given) and strangers:
-        raise InvalidInputError(f"none of the {strangers} labels has a {ID} of a request; are the files of one model?")
-    notes = [f"{strangers:,} labels are of no request of this history and are left out"] if strangers else []
+        raise InvalidInputError(
+            f"none of {counted(strangers, 'labels')} has a {ID} of a request; are the files of one model?"
+        )
+    notes = [f"left out: {counted(strangers, 'labels')} of no request of this history"] if strangers else []
     merged = frame.merge(given, on=ID, how="left")
     return merged.assign(label=texts("labels", merged, LABEL)), notes
 
@@ -147,13 +150,13 @@ def _refuse_labels(frame: pd.DataFrame, schema: ModelSchema) -> None:
     unknown = frame[LABEL].notna() & ~frame[LABEL].isin(accepted)
     if unknown.any():
         raise InvalidInputError(
-            f"{int(unknown.sum())} labels are none of the {schema.task.told}, such as "
+            f"{counted(int(unknown.sum()), 'labels')} outside of the {schema.task.told}, such as "
             f"{frame[LABEL][unknown].iloc[0]!r}; write them as the trainer's SCHEMA has them"
         )
     early = frame[KNOWN_AT] < frame[EVENT_TIME]
     if early.any():
         raise InvalidInputError(
-            f"{int(early.sum())} labels were known before their request came ({KNOWN_AT} before {EVENT_TIME}); "
+            f"{counted(int(early.sum()), 'labels')} known before the request came ({KNOWN_AT} before {EVENT_TIME}); "
             f"mend {KNOWN_AT}, or leave the column out"
         )
     frame[KNOWN_AT] = frame[KNOWN_AT].fillna(frame[EVENT_TIME]).where(frame[LABEL].notna())
@@ -168,7 +171,7 @@ def _unused(requests: pd.DataFrame, schema: ModelSchema) -> Iterator[str]:
 def _disorder(frame: pd.DataFrame) -> Iterator[str]:
     late = int((frame[EVENT_TIME] < frame[EVENT_TIME].cummax()).sum())
     if late:
-        yield f"{late:,} requests stood behind a later one; all are played in order of time"
+        yield f"{counted(late, 'requests')} stood behind a later one; all are played in order of time"
 
 
 def _gaps(frame: pd.DataFrame) -> Iterator[str]:
@@ -179,7 +182,7 @@ def _gaps(frame: pd.DataFrame) -> Iterator[str]:
     if len(long):
         end, days = long.idxmax(), pd.Timedelta(long.max()) / pd.Timedelta(LONG_GAP)
         yield (
-            f"{len(long):,} gaps of more than a day without a request, the longest of {days:.1f} days "
+            f"{counted(len(long), 'gaps')} of more than a day without a request, the longest of {days:.1f} days "
             f"until {frame[EVENT_TIME][end]:%Y-%m-%d %H:%M} UTC"
         )
 

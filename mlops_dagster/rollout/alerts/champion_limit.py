@@ -1,6 +1,7 @@
 """Alerts of a champion that breaks its error limit: no challenger is taken out for failures that both share."""
 
 from mlops_dagster.alerting import Alerts, Reading, Rule, Severity
+from mlops_dagster.documents.texts import counted
 from mlops_dagster.rollout.entities import Decision, Phase, TestResult
 from mlops_dagster.statistics import wilson_interval
 
@@ -39,7 +40,7 @@ def _summary(decision: Decision, test: TestResult) -> str:
     failed, requests = (int(test.observed[name]) for name in ("champion_failed", "requests"))
     return (
         f"champion {rollout.champion} breaks its error limit of {rollout.policy.max_error_rate:.2%}: {failed:,} of "
-        f"{requests:,} requests since {rollout.started_at:%Y-%m-%d %H:%M} failed"
+        f"{counted(requests, 'requests')} since {rollout.started_at:%Y-%m-%d %H:%M} failed"
     )
 
 

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from mlops_dagster.documents.texts import counted
 from mlops_dagster.monitoring.policy import PerformancePolicy
 from mlops_dagster.registry import Event
 from mlops_dagster.rollout.comparison.comparison import Comparison, Standing
@@ -85,10 +86,14 @@ def decide_floor(
         return FloorDecision(FloorOutcome.INCONCLUSIVE, f"{found.rows} labelled rows, {policy.min_labels} are needed")
     measured = f"{found.heading} {found.value:.3f}"
     if found.value >= policy.alert:
-        return FloorDecision(FloorOutcome.FINE, f"{measured} is not under {policy.alert:g} ({found.rows:,} rows)")
+        return FloorDecision(
+            FloorOutcome.FINE, f"{measured} is not under {policy.alert:g} ({counted(found.rows, 'rows')})"
+        )
     if not under_floor(policy, found):
-        return FloorDecision(FloorOutcome.ALERT, f"{measured} is under {policy.alert:g} ({found.rows:,} rows)")
-    measured = f"{measured} is under the floor of {policy.floor:g} ({found.rows:,} rows)"
+        return FloorDecision(
+            FloorOutcome.ALERT, f"{measured} is under {policy.alert:g} ({counted(found.rows, 'rows')})"
+        )
+    measured = f"{measured} is under the floor of {policy.floor:g} ({counted(found.rows, 'rows')})"
     if previous is not None and _does_better(previous):
         reason = f"{measured}, and {previous.challenger} does better on the same labels: {previous.reason}"
         return FloorDecision(FloorOutcome.ROLL_BACK, reason, to=previous.challenger)

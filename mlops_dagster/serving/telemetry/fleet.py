@@ -25,7 +25,10 @@ GAUGES: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
         "Share of right answers among those of the last 24 hours whose label is known, with its 95 % interval",
         ("model", "version", "bound"),
     ),
-    "macro_f1": ("Macro-F1 of the answers of the last 24 hours whose label is known", ("model", "version")),
+    "headline": (
+        "Headline measure of the model's task, of the answers of the last 24 hours whose label is known",
+        ("model", "version", "measure"),
+    ),
     "alert": (
         "Open alerts by state (firing, acknowledged, muted); of the platform with the model *",
         ("model", "rule", "severity", "state"),

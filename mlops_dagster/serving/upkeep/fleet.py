@@ -11,14 +11,14 @@ from mlops_dagster.alerting import Alert
 from mlops_dagster.alerting.delivery.entry import State
 from mlops_dagster.errors import InvalidPolicyError
 from mlops_dagster.registry import Stage
-from mlops_dagster.serving.telemetry.fleet import GAUGES, FleetGauges
+from mlops_dagster.serving.telemetry.fleet import FleetGauges
 from mlops_dagster.serving.upkeep.isolation import for_each
 from mlops_dagster.statistics import wilson_interval
 from mlops_dagster.stores import Stores
 from mlops_dagster.tasks import Sums
 
 QUALITY: Final = timedelta(days=1)
-"""The window of accuracy and macro-F1."""
+"""The window of accuracy and headline measure."""
 
 DRIFT_REPORT: Final = "drift"
 FORGOTTEN_AFTER: Final = timedelta(days=3)
@@ -112,5 +112,6 @@ def _add_quality(stores: Stores, gauges: FleetGauges, now: datetime, model: str)
             gauges.add("accuracy", value, model, version, bound)
         task = stores.registry.get(model, version).task
         name, counted = task.headline, stores.rollups.confusion(model, version, since, now) if task.truths else {}
-        if counted and name in GAUGES:
-            gauges.add(name, task.measures(cast("Sums", counted), intervals=False)[name].value, model, version)
+        if counted:
+            value = task.measures(cast("Sums", counted), intervals=False)[name].value
+            gauges.add("headline", value, model, version, name)

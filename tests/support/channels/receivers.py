@@ -58,11 +58,14 @@ class AlertmanagerServer:
         self._now = now
         self.alerts: dict[tuple[tuple[str, str], ...], datetime] = {}
         """The end of each alert by its labels."""
+        self.fired: list[tuple[tuple[str, str], ...]] = []
+        """The labels of each alert that began to fire, in order; the same alert posted again while it fires is none."""
         self.refused: list[str] = []
 
     @property
-    def open(self) -> set[str]:
-        return {"/".join(text for _, text in labels) for labels, end in self.alerts.items() if end > self._now()}
+    def open(self) -> list[dict[str, str]]:
+        """The labels of the alerts that fire."""
+        return [dict(labels) for labels, end in self.alerts.items() if end > self._now()]
 
     def answer(self, asked: Asked) -> Reply:
         need(asked.method == "POST" and asked.path == "/api/v2/alerts", "no such page", 404)
@@ -73,5 +76,8 @@ class AlertmanagerServer:
             need(all(isinstance(text, str) and text for text in labels.values()), "label values")
             start, end = (datetime.fromisoformat(alert[name]) for name in ("startsAt", "endsAt"))
             need(start.tzinfo and end.tzinfo and end > start, "times")
-            self.alerts[tuple(sorted(labels.items()))] = end
+            named, now = tuple(sorted(labels.items())), self._now()
+            if end > now and self.alerts.get(named, now) <= now:
+                self.fired.append(named)
+            self.alerts[named] = end
         return Reply(200)

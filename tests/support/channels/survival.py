@@ -15,7 +15,7 @@ from mlops_dagster.stores import Stores
 from tests.support.channels.deliver import deliver_for_ever
 from tests.support.channels.github import TOKEN, GitHubServer
 from tests.support.channels.pagerduty import KEY, PagerDutyServer
-from tests.support.channels.receivers import SECRET, Receiver
+from tests.support.channels.receivers import SECRET, AlertmanagerServer, Receiver
 from tests.support.channels.stub import on_loopback
 from tests.support.forks import Forked
 
@@ -33,13 +33,14 @@ class Storm(random.Random):
 
 @dataclass
 class Vendors:
-    """Strict stand-ins for three vendors on loopback, and the variables of a process that delivers to them."""
+    """Strict stand-ins for four vendors on loopback, and the variables of a process that delivers to them."""
 
     storm: Storm
     variables: Mapping[str, str]
     pager: PagerDutyServer = field(default_factory=PagerDutyServer)
     github: GitHubServer = field(default_factory=GitHubServer)
     bus: Receiver = field(default_factory=Receiver)
+    prom: AlertmanagerServer = field(default_factory=AlertmanagerServer)
 
     def faults(self, stores: Stores) -> list[str]:
         """Return what the vendors have otherwise than once, or lack, of the alerts that are open."""
@@ -47,24 +48,29 @@ class Vendors:
         critical = {alert.key for alert in found if alert.severity is Severity.CRITICAL}
         bodies = Counter(issue.body for issue in self.github.issues)
         incidents = Counter(self.pager.incidents)
+        refused = [text for each in (self.pager, self.github, self.bus, self.prom) for text in each.refused]
+        firing = Counter((labels["subject"], labels["severity"]) for labels in self.prom.open)
         promises = {
-            "a vendor refused a request": not [*self.pager.refused, *self.github.refused, *self.bus.refused],
+            "a vendor refused a request": not refused,
             "other incidents are open than alerts": set(self.pager.open) == critical,
             "the web hook knows of other alerts": self.bus.open == critical,
             "an issue was made twice": all(count == 1 for count in bodies.values()),
             "other issues are open than alerts": len(self.github.open) == len(found) - len(critical),
             "an incident was made twice": all(count == 1 for count in incidents.values()),
+            "Alertmanager fires for other alerts": firing == Counter((one.subject, one.severity) for one in found),
+            "an alert fired twice in Alertmanager": len(set(self.prom.fired)) == len(self.prom.fired),
         }
         return [fault for fault, is_kept in promises.items() if not is_kept]
 
 
 @contextmanager
 def vendors(folder: Path, seed: int, **variables: str) -> Iterator[Vendors]:
-    """Three vendors that fail at random, and the file of channels that names them."""
+    """Four vendors that fail at random, and the file of channels that names them."""
     made = Vendors(Storm(seed), {})
     with ExitStack() as stack:
-        pager, github, bus = (
-            stack.enter_context(on_loopback(each, made.storm)) for each in (made.pager, made.github, made.bus)
+        pager, github, bus, prom = (
+            stack.enter_context(on_loopback(each, made.storm))
+            for each in (made.pager, made.github, made.bus, made.prom)
         )
         file = folder / "channels.yaml"
         file.write_text(
@@ -72,7 +78,8 @@ def vendors(folder: Path, seed: int, **variables: str) -> Iterator[Vendors]:
             f'  oncall: {{type: pagerduty, routing_key: "${{TEST_PD}}", url: {pager}/v2/enqueue}}\n'
             f'  tickets: {{type: github, repository: acme/ml, token: "${{TEST_GH}}", url: {github}}}\n'
             f'  bus: {{type: webhook, url: {bus}/hook, secret: "${{TEST_HOOK}}"}}\n'
-            "routes: [{critical: [oncall, bus], warning: [tickets]}]\n"
+            f"  prom: {{type: alertmanager, url: {prom}}}\n"
+            "routes: [{critical: [oncall, bus, prom], warning: [tickets, prom]}]\n"
         )
         made.variables = {
             "MLOPS_HOME": str(folder),

@@ -58,6 +58,8 @@ class AlertRow:
     """Commands to copy, the next step first."""
     runbook: str | None
     dagster: str | None
+    retraining: str | None
+    """The Dagster run of the retraining that the platform has started because of it."""
 
 
 @dataclass(frozen=True, slots=True)

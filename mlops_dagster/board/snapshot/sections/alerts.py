@@ -12,7 +12,9 @@ from mlops_dagster.alerting.delivery.entry import State
 from mlops_dagster.alerting.judging import Proof
 from mlops_dagster.board.snapshot.entities import AlertRow, Alerts, Hint, Letters, SilenceRow
 from mlops_dagster.board.snapshot.links import asset, runbook
+from mlops_dagster.board.snapshot.links import run as run_page
 from mlops_dagster.board.snapshot.view import View
+from mlops_dagster.documents.texts import counted
 from mlops_dagster.errors import MlopsError
 
 MOST: Final = 50
@@ -42,7 +44,11 @@ def nothing_fires(its: Alerts) -> Hint | None:
     """Tell that nothing fires, and of how many rules."""
     if its.rows:
         return None
-    return Hint(f"nothing of {its.rules} rules fires" if its.rules else "no rule is judged yet; the watch begins soon")
+    return Hint(
+        f"nothing of {counted(its.rules, 'rules')} fires"
+        if its.rules
+        else "no rule is judged yet; the watch begins soon"
+    )
 
 
 def _row(view: View, alert: Alert, ends: Mapping[str, datetime]) -> AlertRow:
@@ -71,6 +77,7 @@ def _row(view: View, alert: Alert, ends: Mapping[str, datetime]) -> AlertRow:
         commands=_commands(alert),
         runbook=runbook(view, alert.rule),
         dagster=asset(view, alert.model, asset_of(alert.rule)),
+        retraining=run_page(view, alert.retraining),
     )
 
 

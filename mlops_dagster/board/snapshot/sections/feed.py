@@ -8,6 +8,7 @@ from mlops_dagster.alerting import AlertEvent, EventKind, Notice, Rule, Severity
 from mlops_dagster.alerting.channels.message import asset_of
 from mlops_dagster.board.snapshot.entities import Feed, FeedEntry, Hint
 from mlops_dagster.board.snapshot.links import asset, runbook
+from mlops_dagster.board.snapshot.links import run as run_page
 from mlops_dagster.board.snapshot.sections.rollback import RollbackTimes, rollback_times
 from mlops_dagster.board.snapshot.view import View
 from mlops_dagster.registry import Event
@@ -20,6 +21,7 @@ _OF_ALERTS: Final = (
     EventKind.OPENED,
     EventKind.ESCALATED,
     EventKind.EASED,
+    EventKind.ACTED,
     EventKind.ACKNOWLEDGED,
     EventKind.RESOLVED,
     EventKind.INFO,
@@ -60,7 +62,9 @@ def _of_alert(view: View, event: AlertEvent) -> FeedEntry:
     if is_rollback and event.version is not None:
         times = rollback_times(view, event.model, event.version, event.evidence)
     decision = event.evidence.get("decision")
-    title, details = _lines(event.summary)
+    acted = alert is not None and event.kind is EventKind.ACTED
+    title, details = _lines(alert.summary if alert is not None and acted else event.summary)
+    run = event.evidence.get("run") if alert is None else alert.retraining
     return FeedEntry(
         at=event.at,
         kind=event.rule if is_news else "rollback" if is_rollback else event.kind.value,
@@ -78,7 +82,7 @@ def _of_alert(view: View, event: AlertEvent) -> FeedEntry:
         seconds_to_zero_traffic=times.to_zero_traffic,
         commands=(*_commands(decision), *([] if alert is None else [f"mlops alerts show {alert.id}"])),
         runbook=None if is_news else runbook(view, event.rule),
-        dagster=asset(view, event.model, asset_of(event.rule)),
+        dagster=run_page(view, run if isinstance(run, str) else None) or asset(view, event.model, asset_of(event.rule)),
     )
 
 

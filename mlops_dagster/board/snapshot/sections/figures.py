@@ -18,6 +18,7 @@ from mlops_dagster.board.snapshot.entities import (
 )
 from mlops_dagster.board.snapshot.section import NO_MODEL, section
 from mlops_dagster.board.snapshot.view import View, worst_alerts
+from mlops_dagster.documents.texts import counted
 from mlops_dagster.predictions import (
     NOTHING,
     LabelDebt,
@@ -168,9 +169,9 @@ def _debt(view: View) -> LabelDebt:
 def _no_label(its: Accuracy) -> Hint | None:
     if its.labels:
         return None
-    waits = f"{its.awaiting:,} answers wait" if its.awaiting else "no answer waits for one"
+    waits = f"{counted(its.awaiting, 'answers')} without one"
     since = "" if its.oldest_hours is None else f", the oldest for {_age(its.oldest_hours)}"
-    return Hint(f"0 of {its.needed} labels, {waits}{since}; labels come by POST /v1/models/MODEL/feedback")
+    return Hint(f"0 of {counted(its.needed, 'labels')}, {waits}{since}; labels come by POST /v1/models/MODEL/feedback")
 
 
 def _age(hours: float) -> str:

@@ -140,6 +140,7 @@ def _make_alerts() -> None:
         sa.Column("reading", sa.Text),
         sa.Column("since", sa.String),
         sa.Column("done", sa.Text, nullable=False),
+        sa.Column("acted", sa.Text),
         sa.Column("evidence", sa.Text, nullable=False),
         sa.Column("opened_at", sa.String, nullable=False),
         sa.Column("last_seen_at", sa.String, nullable=False),

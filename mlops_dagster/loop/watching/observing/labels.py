@@ -6,6 +6,7 @@ from statistics import median
 from typing import Final
 
 from mlops_dagster.alerting.judging import Counted, Observation, Seen, Watch
+from mlops_dagster.documents.texts import counted
 from mlops_dagster.loop.watching.due import is_due
 from mlops_dagster.loop.watching.fleet import HOUR
 from mlops_dagster.loop.watching.increments import Count, day_of, increment
@@ -75,7 +76,7 @@ def debt(subject: Subject, watch: Watch) -> Observation | None:
     if len(ages) < _KNOWN_DAYS:
         return Seen(None, 0.0, waiting, said=f"the usual time is known after {_KNOWN_DAYS} days", kept=kept)
     usual = median(ages)
-    said = f"no labels come for {waiting} answers since {age:.0f} h, usually {usual:.0f} h at most"
+    said = f"no labels come for {counted(waiting, 'answers')} since {age:.0f} h, usually {usual:.0f} h at most"
     return Seen(None, age / max(usual, 1.0), waiting, said=said, kept=kept)
 
 

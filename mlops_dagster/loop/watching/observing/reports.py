@@ -5,6 +5,7 @@ from typing import Final
 
 from mlops_dagster.alerting import LateReports
 from mlops_dagster.alerting.judging import Missing, Observation, Seen, Watch
+from mlops_dagster.documents.texts import counted
 from mlops_dagster.loop.judging.findings import DRIFT, LABELS, PERFORMANCE, VALIDATION
 from mlops_dagster.loop.watching.fleet import HOUR
 from mlops_dagster.loop.watching.subject import Subject
@@ -25,7 +26,7 @@ def drifted_features(subject: Subject, watch: Watch) -> Observation | None:
     grave = max((_SAYS[each] for each in judged if each in _SAYS), default=None)
     unknown = sum(each is Verdict.INCONCLUSIVE for each in judged)
     if grave is None or (unknown and not grave and watch.severity is not None):
-        return Missing(f"{unknown} of {len(judged)} features cannot be judged")
+        return Missing(f"{unknown} of {counted(len(judged), 'features')} cannot be judged")
     limit = drift.policy.retrain if grave == _SAYS[Verdict.RETRAIN] else drift.policy.monitor
     return Seen(report.champion, grave, drift.rows, said=drift.why, kept=(drift.worst_psi or 0.0, limit))
 

@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from mlops_dagster.alerting.judging import Counted, Missing, Observation, Seen, Watch
+from mlops_dagster.documents.texts import counted
 from mlops_dagster.loop.watching.fleet import HOUR, counted_since
 from mlops_dagster.loop.watching.increments import Count, increment
 from mlops_dagster.loop.watching.subject import Subject
@@ -44,13 +45,13 @@ def slow_answers(subject: Subject, _watch: Watch) -> Observation | None:
     version = ServedBy(subject.model, subject.champion)
     found, hours = subject.fleet.latency.get(version), 1 / 6
     if found is None and not subject.fleet.failures.get(version):
-        return Missing(f"0 of {least} requests")
+        return Missing(f"0 of {counted(least, 'requests')}")
     for window in _WIDER:
         if found is None or found.requests < least:
             found = subject.stores.rollups.latency(subject.model, subject.champion, subject.now - window, subject.now)
             hours = window / HOUR
     if found is None or found.requests < least:
-        return Missing(f"{0 if found is None else found.requests} of {least} requests in a day")
+        return Missing(f"{0 if found is None else found.requests} of {counted(least, 'requests')} in a day")
     return Seen(subject.champion, found.p99, found.requests, kept=(hours,))
 
 

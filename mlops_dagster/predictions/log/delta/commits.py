@@ -14,6 +14,7 @@ from urllib.parse import unquote
 
 import orjson
 
+from mlops_dagster.documents.texts import counted
 from mlops_dagster.errors import CorruptedError
 from mlops_dagster.storage.durable import sync, sync_files
 
@@ -138,8 +139,8 @@ def mend(table: Path, source: str, confirmed: int) -> None:
         for commit in commits:
             if commit.reached(source) > confirmed and (lost := commit.lost()):
                 raise CorruptedError(
-                    f"{len(lost)} files of version {commit.version} of the log at {table} are gone or torn, and later "
-                    f"versions follow; {WAY_OUT}"
+                    f"version {commit.version} of the log at {table} lacks {counted(len(lost), 'files')}, gone or "
+                    f"torn, and later versions follow; {WAY_OUT}"
                 )
 
 

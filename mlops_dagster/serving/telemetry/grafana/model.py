@@ -120,10 +120,10 @@ MODEL: Final = Dashboard(
             limits=(),
         ),
         lines(
-            "Macro-F1 of the last 24 hours",
+            "Headline measure of the last 24 hours",
             "percentunit",
-            "Mean of F1 over the classes.",
-            (f"mlops_macro_f1{{{OF_VERSIONS}}}", PER_VERSION),
+            "The measure by which the champion is held to its floor: macro-F1 of a classification.",
+            (f"mlops_headline{{{OF_VERSIONS}}}", "{{version}} {{measure}}"),
         ),
         lines(
             "Accuracy of the labels that came",

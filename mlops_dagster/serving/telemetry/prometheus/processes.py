@@ -21,7 +21,7 @@ _SERVING: Final[_Alerts] = (
         "critical",
         "1m",
         'up{job="mlops"} == 0 or absent(up{job="mlops"})',
-        "the data plane {{ $labels.instance }} cannot be scraped",
+        "the data plane{{ with $labels.instance }} {{ . }}{{ end }} cannot be scraped",
     ),
     (
         "MlopsModelNotServed",
@@ -126,7 +126,10 @@ _WATCHERS: Final[_Alerts] = (
             "time() - max by (name, model) (mlops_beat_time_seconds) "
             "> clamp_min(3 * max by (name, model) (mlops_beat_every_seconds), 270)"
         ),
-        "{{ $labels.name }} {{ $labels.model }} has not succeeded for {{ $value | humanizeDuration }}",
+        (
+            "{{ $labels.name }}{{ with $labels.model }} of {{ . }}{{ end }} has not succeeded "
+            "for {{ $value | humanizeDuration }}"
+        ),
     ),
     (
         "MlopsNoBeats",

@@ -33,7 +33,7 @@ class Floor(DagsterAt):
 
     def report(self) -> dg.AssetCheckEvaluation:
         checks = self.run("daily_performance", tags=THREE_DAYS).get_asset_check_evaluations()
-        return next(check for check in checks if check.check_name == "macro_f1")
+        return next(check for check in checks if check.check_name == "headline")
 
     @property
     def alert(self) -> tuple[str, str, str] | None:
@@ -82,7 +82,7 @@ def test_it_goes_back_if_the_one_before_does_better(floor: Floor) -> None:
     assert "performance" not in str(floor.tick("retraining"))
     assert floor.alert == ("critical", "open", "a rollback to 1.0.0 is started")
 
-    assert str(floor.tick("macro_f1_floor")).startswith("rollback: macro-F1 ")
+    assert str(floor.tick("headline_floor")).startswith("rollback: macro-F1 ")
     assert floor.champion == "1.0.0"
     registry = house_at(floor.home, NOON).registry
     assert "1.0.0 does better on the same labels: proven" in registry.history(MODEL)[-1].reason
@@ -91,7 +91,7 @@ def test_it_goes_back_if_the_one_before_does_better(floor: Floor) -> None:
     told = {name: value.value for name, value in record.asset_materialization.metadata.items()}
     assert (told["action"], told["champion"]) == ("rollback", "1.0.0")
 
-    assert floor.tick("macro_f1_floor") == "1.1.0 is no longer champion"
+    assert floor.tick("headline_floor") == "1.1.0 is no longer champion"
     # and 1.0.0 is not judged by what 1.1.0 has answered
     assert shown(floor.report())["floor"] == "inconclusive"
 
@@ -113,7 +113,7 @@ def test_where_the_world_has_changed_it_retrains(floor: Floor) -> None:
     assert floor.alert is not None
     assert floor.alert[0] == "critical"
     assert floor.alert[2].startswith("a retraining is started")
-    assert str(floor.tick("macro_f1_floor")).startswith("retrain: macro-F1 0.")
+    assert str(floor.tick("headline_floor")).startswith("retrain: macro-F1 0.")
 
     request = floor.tick("retraining")
     assert isinstance(request, dg.RunRequest)
@@ -126,7 +126,7 @@ def test_where_the_world_has_changed_it_retrains(floor: Floor) -> None:
     assert floor.champion == "1.1.0"
     # nobody acts on a report that is days old
     later = Floor(floor.home, floor.instance, NOON + timedelta(days=3), SPEC)
-    assert "no report" in str(later.tick("macro_f1_floor"))
+    assert "no report" in str(later.tick("headline_floor"))
     assert "performance" not in str(later.tick("retraining"))
 
 
@@ -136,7 +136,7 @@ def test_a_champion_without_fault_or_labels_is_left_alone(floor: Floor) -> None:
     served(floor.home, truth=1)
     check = floor.report()
     assert (check.passed, shown(check)["floor"]) == (True, "fine")
-    assert str(floor.tick("macro_f1_floor")).startswith("fine: macro-F1 1.000")
+    assert str(floor.tick("headline_floor")).startswith("fine: macro-F1 1.000")
     # labels that are no class of the model are wrong answers, and no class that is always missed
     stores = house_at(floor.home, NOON)
     stores.spool.feedback([(f"030300-{number}", "Late", None) for number in range(4)], model=MODEL)
