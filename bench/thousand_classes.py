@@ -460,7 +460,7 @@ def day_copied() -> str:
     with sqlite3.connect(rollup_file()) as database:
         for name, unit in (("minutes", 60), ("latencies", 60), ("pairs", 60), ("outcomes", 60)):
             copy_lines(database, name, "minute", [hour * unit for hour in hours])
-        for name in ("outputs", "confusion", "cells"):
+        for name in ("confusion", "cells"):
             copy_lines(database, name, "hour", list(hours))
     return rollup_lines()
 

@@ -1,12 +1,14 @@
-"""Several long-running programs that start and end together; and the folder of Dagster's instance."""
+"""Several long-running programs that start and end together; the folder of Dagster's instance, and a port for it."""
 
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
@@ -32,6 +34,14 @@ def dagster_home(home: Path) -> Path:
             f"cannot write to DAGSTER_HOME {str(folder)!r} ({error.strerror}); make it writable or name another folder"
         ) from error
     return folder
+
+
+def free_port(usual: int) -> int:
+    """Return `usual` if nothing of this machine listens on it, else a port that is free now."""
+    with suppress(OSError), socket.create_server(("127.0.0.1", usual)):
+        return usual
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
 
 
 def run_together(commands: Sequence[Sequence[str]], variables: Mapping[str, str]) -> int:

@@ -54,6 +54,11 @@ class Settings(BaseSettings):
         description="where people open Dagster's UI, https://dagster.example.com: pages and commands link to it",
     )
     board_url: str | None = Field(default=None, description="where people open the control room: alerts link to it")
+    grafana_url: str | None = Field(
+        default=None,
+        description="where people open Grafana with the dashboards of deploy/grafana: figures and drawings of the "
+        "control room link to them",
+    )
     docs_url: str | None = Field(
         default=None, description="where this documentation is published; alerts and rules link its runbooks"
     )
@@ -181,7 +186,7 @@ class Settings(BaseSettings):
         description="own types that model files may hold, dotted names parted by commas: loading runs their code",
     )
 
-    @field_validator("dagster_url", "docs_url", "board_url")
+    @field_validator("dagster_url", "grafana_url", "docs_url", "board_url")
     @classmethod
     def _is_opened_in_browsers(cls, url: str | None) -> str | None:
         if url is not None and not _PAGE.fullmatch(url):

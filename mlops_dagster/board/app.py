@@ -122,7 +122,7 @@ class Pages:
             "past": snapshot.past,
             "title": f"{f'({opened}) ' if opened else ''}{model or 'Control room'} · {snapshot.name}",
             "query": _query(when),
-            "live_query": _query({"model": model} if model else {"page": str(page)} if page > 1 else {}),
+            "live_query": _query({**({"model": model} if model else {}), **({"page": str(page)} if page > 1 else {})}),
             "page_query": _page_query(when),
             # Before a look that is known to be recent, nothing is shown as good.
             "unwatched": watch.unavailable != "" or watch.content is None or watch.content.level == "silent",

@@ -28,6 +28,8 @@ from mlops_dagster.cli.running import sections_of, settings, speaks
 from mlops_dagster.documents.texts import counted
 from mlops_dagster.storage.home import make_writable
 
+_UI_PORT = 3000
+
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -86,7 +88,7 @@ def dev(
     Dagster's instance is in DAGSTER_HOME, or else in `dagster` of the home; without a dagster.yaml, a default one is
     written.
     """
-    from mlops_dagster.dev import dagster_home, run_together
+    from mlops_dagster.dev import dagster_home, free_port, run_together
     from mlops_dagster.extras import require
     from mlops_dagster.serving.processes.home_lock import only_server
 
@@ -95,11 +97,12 @@ def dev(
     make_writable(chosen.home)
     with only_server(chosen):
         pass  # a second data plane on the home is refused before Dagster starts, which takes seconds
-    dagster = ["dagster", "dev", "-w", "workspace.yaml", *(() if ui_port is None else ("-p", str(ui_port)))]
+    ui_port = ui_port or free_port(_UI_PORT)
+    dagster = ["dagster", "dev", "-w", "workspace.yaml", "-p", str(ui_port)]
     variables = {"DAGSTER_HOME": str(dagster_home(chosen.home))}
     if port is not None:
         variables["MLOPS_PORT"] = str(port)
-    if ui_port is not None and chosen.dagster_url is None:
+    if chosen.dagster_url is None:
         variables["MLOPS_DAGSTER_URL"] = f"http://127.0.0.1:{ui_port}"
     if board_port is not None:
         variables["MLOPS_BOARD_PORT"] = str(board_port)

@@ -1,7 +1,7 @@
 """Comparison of served traffic with the training data: baselines, drift, concept drift, validation, performance."""
 
 from mlops_dagster.monitoring.baseline.evaluation import with_evaluation
-from mlops_dagster.monitoring.baseline.fit import fit_bins, make_baseline
+from mlops_dagster.monitoring.baseline.fit import make_baseline
 from mlops_dagster.monitoring.baseline.provable import provable
 from mlops_dagster.monitoring.concept.collapse import Collapse, CollapseVerdict, collapse
 from mlops_dagster.monitoring.concept.estimated import EstimatedPerformance, estimated_performance
@@ -48,7 +48,6 @@ __all__ = [
     "drift",
     "enact_hold",
     "estimated_performance",
-    "fit_bins",
     "harm_of",
     "label_drift",
     "make_baseline",

@@ -6,26 +6,33 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
 from markupsafe import escape
+from playwright.sync_api import expect
 from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
 from mlops_dagster.board.app import create_app
 from mlops_dagster.board.server import serving
-from mlops_dagster.board.snapshot import Cache, explain
+from mlops_dagster.board.snapshot import Cache, explain, snapshot
+from mlops_dagster.board.snapshot.sections.versions import MOST
+from mlops_dagster.board.snapshot.view import VERSIONS_A_PAGE
 from mlops_dagster.cli import app
+from mlops_dagster.clock import parse_time
 from mlops_dagster.loop.registry_events.follow import follow_registry
 from mlops_dagster.reports.report import HOUR, ReportKind
 from mlops_dagster.rollout import Outcome
 from mlops_dagster.stores import Stores
 from tests.support.board import HOSTILE
+from tests.support.long_history import BEGAN, ROWS, long_history
 from tests.support.rollout_world import MODEL, START, World
 
 if TYPE_CHECKING:
@@ -83,6 +90,34 @@ def test_the_six_figures_are_those_of_the_commands(
     listed = said(world, monkeypatch, "models", "list")
     assert int(shown["versions"]) == len(listed)
     assert int(shown["models"]) == len({each["model"] for each in listed})
+
+
+def test_a_history_of_ten_thousand_rows_is_paged(tmp_path: Path, open_page: "Callable[..., Page]") -> None:
+    stores = long_history(tmp_path, "old")
+    now = stores.clock.now()
+    snapshot(stores, now)
+    begun = time.process_time()
+    found = snapshot(stores, now, model="old", page=200)
+    assert time.process_time() - begun < 1
+    assert (found.page.number, found.page.pages) == (200, ROWS // VERSIONS_A_PAGE)
+    assert [row.version for row in found.versions.content or ()][-1] == "1.0.0"
+    with serving(create_app(stores, Cache(stores).get, partial(explain, stores))) as address:
+        page = open_page(f"{address}/")
+        assert page.locator("#versions tbody tr").count() == MOST
+        expect(page.locator("#versions")).to_contain_text("9,995 more versions of old are on its own page")
+        assert page.locator("#feed li").count() == 30
+        page.get_by_role("link", name="Older entries").click()
+        expect(page.locator("#feed li")).to_have_count(30)
+        assert BEGAN < parse_time(parse_qs(urlsplit(page.url).query)["at"][0]) < now
+        page.locator("#models").get_by_role("link", name="old").click()
+        expect(page.locator("#versions tbody tr")).to_have_count(VERSIONS_A_PAGE)
+        first = page.locator("#versions tbody th").first.inner_text()
+        page.get_by_role("link", name="Next versions").click()
+        expect(page.locator("#versions tbody tr")).to_have_count(VERSIONS_A_PAGE)
+        assert page.locator("#versions tbody th").first.inner_text() != first
+        said = httpx.get(page.url)
+    assert int(said.headers["content-length"]) < 20_000
+    assert said.headers["content-encoding"] == "gzip"
 
 
 def test_a_decision_is_explained_and_replayed_as_by_the_command(

@@ -7,11 +7,12 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+from pydantic_core import to_json
 from typer.testing import CliRunner
 
 from mlops_dagster.alerting import Rule, Severity
 from mlops_dagster.board.snapshot import explain, snapshot
-from mlops_dagster.board.snapshot.entities import Figures, Section, Snapshot
+from mlops_dagster.board.snapshot.entities import Figures, Section, Snapshot, Watching
 from mlops_dagster.board.snapshot.sections.proofs import proofs
 from mlops_dagster.cli import app
 from mlops_dagster.errors import InvalidPolicyError, ModelNotFoundError, RolloutNotFoundError, StorageError
@@ -118,12 +119,35 @@ def test_the_past_is_shown_as_it_was(made: Made) -> None:
     for name, then in made.taken.items():
         now = snapshot(made.stores, then.at)
         assert now.past
-        # Of watches, workers and beats only the last state is kept, and the page says so.
+        # Of watches, workers, beats and channels only the last state is kept, and the page says so.
         models = [replace(row, workers=()) for row in then.models.content]
         assert [replace(row, workers=()) for row in now.models.content] == models, name
-        for section in ("alerts", "feed", "versions", "kpis", "rollouts", "drift"):
+        assert now.watching.content == Watching("unknown", None, None, None, ()), name
+        assert now.alerts.content == replace(then.alerts.content, rules=None, told_nobody=False), name
+        assert {row.state for panel in now.policies.content for row in panel.rules if row.on} <= {
+            "not kept for the past"
+        }
+        for section in ("feed", "versions", "kpis", "rollouts", "drift"):
             assert differences(getattr(now, section), getattr(then, section)) == [], (name, section)
         assert differences(now.figures, then.figures) == [], name
+
+
+def test_figures_and_drawings_lead_to_grafana_where_it_has_an_address(made: Made) -> None:
+    without = made.taken["canary"]
+    assert without.figures.grafana is None
+    its = Stores(made.world.settings.model_copy(update={"grafana_url": "https://g.example.com/x"}), made.world.clock)
+    then = snapshot(its, without.at)
+    until = round(1000 * without.at.timestamp())
+    time = f"from={until - 24 * 3_600_000}&to={until}"
+    assert then.figures.grafana == f"https://g.example.com/x/d/mlops-fleet?{time}"
+    assert [row.grafana for row in then.kpis.content] == [
+        f"https://g.example.com/x/d/mlops-model?var-model={MODEL}&var-version={row.version}&{time}"
+        for row in then.kpis.content
+    ]
+    (panel,) = then.rollouts.content
+    assert panel.grafana.startswith(f"https://g.example.com/x/d/mlops-rollout?var-model={MODEL}&from=")
+    now = snapshot(its, made.world.clock.now())
+    assert now.figures.grafana == "https://g.example.com/x/d/mlops-fleet?from=now-24h&to=now"
 
 
 def test_a_rollout_shows_its_evidence_and_what_is_still_needed(made: Made) -> None:
@@ -283,3 +307,31 @@ def evidence_of(decision: Decision, share: float) -> Evidence:
         for each in decision.evidence.since
     )
     return replace(decision.evidence, since=since)
+
+
+def test_both_databases_give_the_same_content(tmp_path: Path, postgresql: str) -> None:
+    documents = []
+    for name, database in (("sqlite", None), ("postgresql", postgresql)):
+        (tmp_path / name).mkdir()
+        world = World(tmp_path / name, database=database)
+        stores = Stores(world.settings, world.clock, actor="test")
+        world.champion()
+        world.serve(ties=100)
+        world.register("1.1.0")
+        world.reach(1)
+        world.serve(ties=20, wins=3)
+        stores.alerts.report(MODEL, Rule.P99_MS, Severity.WARNING, "slow", version="1.0.0", since=START)
+        follow_registry(stores)
+        then = world.clock.now()
+        world.later(1)
+        world.serve_better()
+        world.tick()
+        stores.alerts.resolve(MODEL, Rule.P99_MS, "fast again")
+        follow_registry(stores)
+        stores.rollups.catch_up(world.spool, lambda *_: None)
+        taken = [snapshot(stores, at, model=model) for at in (then, world.clock.now()) for model in (None, MODEL)]
+        assert not [each for its in taken for each in sections_of(its).values() if each.unavailable]
+        assert taken[-1].figures.uptime.content.requests > 100
+        documents.append([to_json(its, indent=1).decode().splitlines() for its in taken])
+        world.close()
+    assert documents[0] == documents[1]

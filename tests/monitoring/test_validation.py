@@ -17,7 +17,6 @@ import yaml
 from mlops_dagster.inference.usual_values import usual_range
 from mlops_dagster.monitoring import (
     ValidationPolicy,
-    fit_bins,
     make_baseline,
     quarantine,
     suite_for,
@@ -253,7 +252,8 @@ def test_quarantine_keeps_rows_and_reasons(tmp_path: Path, reference: Baseline) 
 def test_a_later_baseline_counts_in_the_same_bins() -> None:
     first = flights(1000, seed=10)
     later = flights(300, seed=11).assign(temp=first["temp"].median())
-    bins = fit_bins(first, SCHEMA)
+    earlier = make_baseline(first, SCHEMA, scores=[0.2] * 1000, labels=["late"] * 400 + ["on_time"] * 600)
+    bins = {name: histogram.bins for name, histogram in earlier.features.items()}
     found = make_baseline(later, SCHEMA, scores=[0.2] * 300, labels=["late"] * 100 + ["on_time"] * 200, bins=bins)
     assert {name: histogram.bins for name, histogram in found.features.items()} == bins
     assert found.features["temp"].counts.max() == 300

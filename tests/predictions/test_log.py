@@ -270,6 +270,28 @@ def test_an_overtaken_append_is_refused_and_looks_again(spool, log, record, monk
 
 
 @in_a_folder
+def test_a_spool_that_never_rests_is_shipped_in_rounds(spool, log, record, monkeypatch):
+    """Each append and each indexing takes longer than the next request needs to come."""
+    from mlops_dagster.predictions.log.delta import tables as delta
+
+    coming = iter(range(1, 20))
+
+    def slow(work):
+        def working(*args):
+            done = work(*args)
+            spool.append([record(next(coming))])
+            return done
+
+        return working
+
+    monkeypatch.setattr(delta.Appender, "append_once", slow(delta.Appender.append_once))
+    monkeypatch.setattr(spool.awaiting, "add", slow(spool.awaiting.add))
+    spool.append([record(0)])
+    assert log.ship(spool) == 2, "the first entry, and the one that came while it was indexed"
+    assert log.count("flights") == 2
+
+
+@in_a_folder
 def test_shipped_entries_wait_for_the_rollups(spool, log, record, tmp_path):
     spool.append([record(0), record(1)])
     log.ship(spool)

@@ -151,8 +151,7 @@ def seen(rollups: Rollups, model: str, march: datetime) -> list[object]:
         found.append(rollups.shed(model, *window))
         found.append({name: cells.tolist() for name, cells in rollups.feature_counts(model, None, *window).items()})
         found += [rollups.confusion(model, None, *window), rollups.label_counts(model, *window)]
-        for version in (None, "1.0.0", "1.1.0"):
-            found += [rollups.output_counts(model, version, *window), rollups.latency(model, version, *window)]
+        found += [rollups.latency(model, version, *window) for version in (None, "1.0.0", "1.1.0")]
     return [*found, *(rollups.first_bad_at(model, version, part[0]) for version in ("1.1.0", "1.2.0"))]
 
 

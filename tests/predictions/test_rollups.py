@@ -133,8 +133,6 @@ def test_one_prediction_from_request_to_label(spool, rollups, record, march):
     }
     assert rollups.confusion("flights", "1.0.0", march, march + days(1)) == {("on_time", "late"): 1}
     assert rollups.label_counts("flights", march, march + days(1)) == {"on_time": 1}
-    assert rollups.output_counts("flights", "1.0.0", march, march + days(1)) == {"late": 1}
-    assert rollups.output_counts("flights", None, march, march + timedelta(hours=1)) == {}
     assert rollups.latency("flights", "1.0.0", march, march + days(1)).p99 == pytest.approx(250, rel=0.025)
     assert rollups.latency("flights", "1.2.0", march, march + days(1)) is None
     assert rollups.first_at("flights") == at

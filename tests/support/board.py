@@ -50,6 +50,7 @@ Content = TypeVar("Content")
 
 AT = datetime(2026, 11, 30, 12, 34, 56, tzinfo=UTC)
 DAGSTER = "https://dagster.example.com"
+GRAFANA = "https://grafana.example.com/d/mlops"
 RUNBOOKS = "https://docs.example.com/runbooks"
 HOSTILE = "<img src=x onerror=alert(1)>"
 """A text of a user that must stay text."""
@@ -95,6 +96,7 @@ def empty() -> Snapshot:
                 Hint("0 of 200 labels, 704 answers wait, the oldest for 7 min", "POST /v1/feedback brings labels"),
             ),
             requests=_now(Requests(0.0, None, None), Hint("no request in ten minutes")),
+            grafana=None,
         ),
         alerts=_now(Alerts((), 0, 0, 0, (), 214, True, None), Hint("nothing of 214 rules fires")),
         feed=_now(Feed((), None), Hint("nothing has happened yet")),
@@ -126,7 +128,13 @@ def troubled() -> Snapshot:
 def past() -> Snapshot:
     """Return a snapshot of the past."""
     whole = example()
-    return replace(whole, past=True, watching=_now(Watching("unknown", None, None, 214, ())))
+    alerts = replace(_alerts(), rules=None)
+    return replace(
+        whole,
+        past=True,
+        watching=_now(Watching("unknown", None, None, None, ())),
+        alerts=replace(whole.alerts, content=alerts),
+    )
 
 
 def explained(other: bool = True) -> ExplainedDecision:
@@ -184,6 +192,7 @@ def _figures() -> Figures:
         versions=_now(Versions(64, 40, 22)),
         accuracy=_now(Accuracy(0.947, 0.941, 0.952, 8_120, 200, 704, 31.0, 6.5)),
         requests=_now(Requests(3_847.0, 3_434.0, 0.12)),
+        grafana=f"{GRAFANA}-fleet?from=now-24h&to=now",
     )
 
 
@@ -390,6 +399,7 @@ def _kpis() -> tuple[KpiRow, ...]:
         high=0.952,
         labels=8_120,
         awaiting=704,
+        grafana=f"{GRAFANA}-model?var-model=ranker&from=now-24h&to=now",
         accuracy_series=_series(0.95, -0.0004),
         p99_series=_series(100.0, 1.0),
         error_series=_series(0.0, 0.00002),
@@ -456,6 +466,7 @@ def _rollout() -> RolloutPanel:
         kept_policy="margin was published as 0.02 since it began, which holds for the next rollout",
         commands=("mlops rollouts status ranker", "mlops models approve ranker 3.1.0 --reason '...'"),
         dagster=f"{DAGSTER}/assets/ranker/deployment",
+        grafana=f"{GRAFANA}-rollout?from=now-24h&to=now",
     )
 
 
@@ -486,6 +497,7 @@ def _drift() -> DriftPanel:
         hidden_features=8,
         command="mlops reports show classifier drift_report",
         dagster=f"{DAGSTER}/assets/classifier/drift_report",
+        grafana=f"{GRAFANA}-drift?from=now-24h&to=now",
     )
 
 

@@ -24,7 +24,8 @@ def snapshot(stores: Stores, at: datetime, *, page: int = 1, model: str | None =
     Args:
         stores: the stores of the home.
         at: an aware time; labels of predictions until then count even if they came later.
-        page: the page of models, from 1 on, the worst first; a number that is too large is the last page.
+        page: the page of models, from 1 on, the worst first; of one model, the page of its versions. A number that is
+            too large is the last page.
         model: the only model of tables, alerts and feed, with all of its versions and features.
 
     Raises:

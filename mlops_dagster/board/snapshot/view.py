@@ -11,11 +11,13 @@ from mlops_dagster.board.snapshot.entities import Page
 from mlops_dagster.errors import MlopsError, ModelNotFoundError
 from mlops_dagster.loop.watching.increments import day_of
 from mlops_dagster.predictions import Totals, totals_by_day
-from mlops_dagster.registry import Deployment, ModelPolicies
+from mlops_dagster.registry import Deployment, ModelPolicies, Stage
 from mlops_dagster.rollout import Rollout
 from mlops_dagster.stores import Stores
 
 MODELS_A_PAGE: Final = 10
+VERSIONS_A_PAGE: Final = 50
+"""Of the page of one model."""
 LIVE: Final = timedelta(minutes=1)
 """A time this much before the clock's is the past."""
 
@@ -26,7 +28,7 @@ Collected = TypeVar("Collected", bound=Collection[object])
 
 
 class View:
-    """The stores as of `at`, and one page of their models, or the one model `only`.
+    """The stores as of `at`, and one page of their models, or of the versions of the one model `only`.
 
     Each shared read is made once, and a failure of it is raised again to everyone who asks for it.
     """
@@ -43,6 +45,7 @@ class View:
         self._policies = _Once(lambda: stores.registry.policies_of(as_of=self.as_of))
         self._alerts = _Once(lambda: stores.alerts.as_of(at) if self.past else stores.alerts.list())
         self._days = _Once(lambda: totals_by_day(stores.rollups, self.month_since, at))
+        self._stages = _Once(lambda: stores.registry.stage_counts(as_of=self.as_of))
         self._rollouts = _Once(lambda: stores.rollouts.running_at(at))
         self._rolled_out = _Once(
             lambda: {each.model for each in self._rollouts.get()} if self.past else stores.rollouts.running_models()
@@ -65,6 +68,11 @@ class View:
         if self.past:
             return next(each for each in self._rollouts.get() if each.model == model)
         return self.stores.rollouts.active(model)
+
+    @property
+    def stages(self) -> Mapping[str, Mapping[Stage, int]]:
+        """The number of versions in each stage, by model."""
+        return self._stages.get()
 
     @property
     def month_since(self) -> datetime:
@@ -97,7 +105,11 @@ class View:
             return Page(1, 1, 0, self.only)
         if self.only is not None and self.only not in known:
             raise ModelNotFoundError(f"no model {self.only!r}; `mlops models list` shows what there is")
-        pages = 1 if self.only else max(-(-len(known) // MODELS_A_PAGE), 1)
+        if self.only is None:
+            rows, most = len(known), MODELS_A_PAGE
+        else:
+            rows, most = self._versions(self.only), VERSIONS_A_PAGE
+        pages = max(-(-rows // most), 1)
         return Page(min(max(self._number, 1), pages), pages, len(known), self.only)
 
     @cached_property
@@ -125,6 +137,13 @@ class View:
             )
 
         return sorted(known, key=urgency)
+
+    def _versions(self, model: str) -> int:
+        """Return the number of versions of a model; 0 if they cannot be counted, which the section about them says."""
+        try:
+            return sum(self.stages.get(model, {}).values())
+        except MlopsError:
+            return 0
 
     @staticmethod
     def _known(read: "_Once[Collected]") -> "Collected | tuple[()]":

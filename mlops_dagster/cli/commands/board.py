@@ -17,7 +17,9 @@ def board(
         int | None, typer.Option(help="port of the page; else MLOPS_BOARD_PORT; 0 picks a free one", min=0, max=65535)
     ] = None,
     at: Annotated[str | None, typer.Option(help="as of this time (ISO 8601 with a zone); else now")] = None,
-    page: Annotated[int, typer.Option(help="page of models, the worst first", min=1)] = 1,
+    page: Annotated[
+        int, typer.Option(help="page of models, the worst first; of one model, of its versions", min=1)
+    ] = 1,
     model: Annotated[
         str | None, typer.Option(help="only this model, with all of its versions", autocompletion=model_names)
     ] = None,

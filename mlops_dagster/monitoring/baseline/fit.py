@@ -25,23 +25,6 @@ if TYPE_CHECKING:
 _BLIND = 0.1  # share of the values in one cell: as many as one PSI group has, within which no change is visible anyway
 
 
-def fit_bins(frame: "pd.DataFrame", schema: ModelSchema) -> dict[str, Bins]:
-    """Return bins for each feature of `schema`, fitted on the columns of `frame`.
-
-    Fit them once per schema and pass them on to later baselines: only counts in the same bins compare. Raises
-    InvalidInputError for a feature that is not what the schema says.
-
-    >>> import pandas as pd
-    >>> from mlops_dagster.schema import Feature
-    >>> from mlops_dagster.tasks import Classification
-    >>> features = (Feature(name="hour", kind="numeric"), Feature(name="origin", kind="categorical"))
-    >>> schema = ModelSchema(features=features, task=Classification(classes=("on_time", "late")))
-    >>> fit_bins(pd.DataFrame({"hour": [5.0, 6.0], "origin": ["JFK", "EWR"]}), schema)
-    {'hour': NumericBins(edges=(4.5, 5.5, 6.5)), 'origin': CategoricalBins(categories=('EWR', 'JFK'))}
-    """
-    return {name: histogram.bins for name, histogram in _fitted(frame, schema).items()}
-
-
 def _fitted(frame: "pd.DataFrame", schema: ModelSchema) -> dict[str, Histogram]:
     """Return the counts of each feature, in bins that are fitted on its values."""
     return {feature.name: _fitted_to(feature, values_of(frame, feature)) for feature in schema.features}

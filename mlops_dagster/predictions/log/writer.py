@@ -54,11 +54,13 @@ class LogWriter:
     def take_over(self, spool: Spool) -> int:
         """Append the entries of a spool that the log lacks, and free those that every other consumer has too.
 
+        Those that come meanwhile may be left for the next call: of a busy spool, a call would have no end.
         Returns how many entries this call appended. The caller holds the lock of the spool. Raises StorageError.
         """
         spool.index()  # ships the late arms that it finds too: an erasure must leave none behind
         appended = self._append_held(spool)
-        while True:
+        number, last = 0, spool.last_number()
+        while number < last:
             with uncollected():
                 entries, held = spool.next_for_log(_ENTRIES_AT_ONCE)
             # Counts of shed scorings go to no table; at the end they stay unmarked, as a mark is a number the log has.
@@ -67,6 +69,7 @@ class LogWriter:
             if not entries:
                 break
             appended += self._append_or_hold(spool, entries, held)
+            number = entries[-1].number
         spool.free()
         return appended
 

@@ -30,7 +30,6 @@ from mlops_dagster.predictions.rollups.tables import (
     latencies,
     minutes,
     outcomes,
-    outputs,
     refused,
     shed,
 )
@@ -208,12 +207,6 @@ class RollupReader:
     def models(self) -> list[str]:
         """Return every model that ever had a request."""
         return [row[0] for row in self.rows(select(arms.c.model).distinct().order_by(arms.c.model))]
-
-    def output_counts(self, model: str, version: str | None, since: datetime, until: datetime) -> dict[str, int]:
-        """Return how often the split answered with each class in the window (version None: all)."""
-        table = outputs.c
-        query = summed(outputs, [table.prediction], model, version, since, until).order_by(table.prediction)
-        return {row[0]: row[1] for row in self.rows(query)}
 
     def confusion(
         self, model: str, version: str | None, since: datetime, until: datetime

@@ -100,16 +100,6 @@ latencies, hour_latencies = (
     for name, unit in (("latencies", "minute"), ("hour_latencies", "hour"))
 )
 
-outputs = Table(
-    "outputs",
-    TABLES,
-    Column("arm", Integer, primary_key=True),
-    Column("hour", BigInteger, primary_key=True),
-    Column("prediction", String, primary_key=True),
-    Column("n", Integer),
-    sqlite_with_rowid=False,
-)
-
 # By the hour: of 1,000 classes a minute has about as many different pairs as it has rows.
 confusion = Table(
     "confusion",

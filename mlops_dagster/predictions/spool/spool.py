@@ -137,7 +137,8 @@ class Spool:
         self.marks.set("indexed", number)
 
     def _index(self) -> int:
-        while entries := self.read(number := self.awaiting.cursor(self.id), _INDEX_AT_ONCE):
+        last = self.last_number()  # those that come meanwhile are left: of a busy spool, this would have no end
+        while (number := self.awaiting.cursor(self.id)) < last and (entries := self.read(number, _INDEX_AT_ONCE)):
             self.awaiting.add(self.id, entries)
         return number
 

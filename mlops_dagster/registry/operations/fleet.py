@@ -5,19 +5,19 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, func, select, tuple_
 
 from mlops_dagster.clock import parse_time, time_text
 from mlops_dagster.database import looking, reading
 from mlops_dagster.documents.readable import Followed, readable
 from mlops_dagster.errors import UnreadableError
-from mlops_dagster.registry.entities.entities import Acknowledgement, Deployment, Event, EventKind
+from mlops_dagster.registry.entities.entities import Acknowledgement, Deployment, Event, EventKind, ModelVersion
 from mlops_dagster.registry.entities.policies import ModelPolicies
 from mlops_dagster.registry.entities.stages import Stage
 from mlops_dagster.registry.operations.policies import policies_of_event
 from mlops_dagster.registry.session import Session
-from mlops_dagster.registry.stores.rows import deployment_of, event_of
-from mlops_dagster.registry.stores.tables import acknowledgements, deployments, events
+from mlops_dagster.registry.stores.rows import deployment_of, event_of, version_of
+from mlops_dagster.registry.stores.tables import acknowledgements, deployments, events, versions
 
 _ALL = select(deployments).order_by(deployments.c.model)
 
@@ -105,6 +105,14 @@ class Fleet(Session):
             VersionMove(model, version, kind, Stage(stage), parse_time(at), reason)
             for model, version, kind, stage, at, reason in rows
         ]
+
+    def versions_of(self, wanted: Mapping[str, Collection[str]]) -> Mapping[tuple[str, str], ModelVersion]:
+        """Return the versions of these names, which are given by model, by model and version."""
+        pairs = [(model, name) for model, names in wanted.items() for name in names]
+        query = select(versions).where(tuple_(versions.c.model, versions.c.version).in_(pairs))
+        with reading(self._engine) as connection:
+            found = readable(connection.execute(query), lambda row: version_of(row._asdict()))
+        return {(each.model, each.version): each for each in found}
 
     def stage_counts(self, *, as_of: datetime | None = None) -> Mapping[str, Mapping[Stage, int]]:
         """Return the number of versions in each stage, by model."""

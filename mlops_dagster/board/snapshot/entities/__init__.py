@@ -1,7 +1,8 @@
 """The content of the control room, as plain data.
 
 Shares are between 0 and 1, latencies in milliseconds, times aware and UTC. None is a number that is not known; a text
-that is empty has nothing to say. Links that need a setting (MLOPS_DAGSTER_URL, MLOPS_DOCS_URL) are None without it.
+that is empty has nothing to say. Links that need a setting (MLOPS_DAGSTER_URL, MLOPS_GRAFANA_URL, MLOPS_DOCS_URL) are
+None without it.
 """
 
 from mlops_dagster.board.snapshot.entities.alerts import (

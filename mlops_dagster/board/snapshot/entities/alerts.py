@@ -17,8 +17,8 @@ class Watching:
     last_look: datetime | None
     seconds: float | None
     """The age of the last look."""
-    rules: int
-    """The rules that are judged, of all models."""
+    rules: int | None
+    """The rules that are judged, of all models; None of a page about the past, as only the present ones are kept."""
     silent: tuple[str, ...]
     """The watchers that give no sign of life, each as a sentence."""
 
@@ -100,10 +100,10 @@ class Alerts:
     silenced: int
     """Those muted by a silence."""
     silences: tuple[SilenceRow, ...]
-    rules: int
-    """The rules that could open one, of all models."""
+    rules: int | None
+    """The rules that could open one, of all models; None of a page about the past."""
     told_nobody: bool
-    """True if no channel is set up: alerts are only recorded."""
+    """True if no channel is set up now: alerts are only recorded. False of a page about the past."""
     letters: Letters | None
     """None without channels, or of a page about the past."""
 
@@ -122,7 +122,7 @@ class FeedEntry:
     rule: str
     """The broken rule; empty unless it is about an alert."""
     title: str
-    """One line of at most 120 characters."""
+    """One line of at most 120 characters; empty if the kind says it all."""
     details: str
     """All that is to be said; empty if the title says it."""
     done: str

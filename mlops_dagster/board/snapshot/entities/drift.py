@@ -54,3 +54,4 @@ class DriftPanel:
     """The stable features that are not among the rows of the page of all models."""
     command: str
     dagster: str | None
+    grafana: str | None

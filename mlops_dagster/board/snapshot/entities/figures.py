@@ -101,3 +101,5 @@ class Figures:
     versions: Section[Versions]
     accuracy: Section[Accuracy]
     requests: Section[Requests]
+    grafana: str | None
+    """The dashboard of all models; it has no accuracy."""

@@ -105,3 +105,4 @@ class RolloutPanel:
     """The keys of the policy that were published otherwise since it began, in a sentence; empty if none were."""
     commands: tuple[str, ...]
     dagster: str | None
+    grafana: str | None

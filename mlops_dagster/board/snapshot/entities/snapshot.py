@@ -14,7 +14,7 @@ from mlops_dagster.board.snapshot.entities.versions import KpiRow, ModelRow, Ver
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """The models that the tables are about, out of all of them."""
+    """The models that the tables are about, out of all of them; or the versions of one model."""
 
     number: int
     """From 1 on."""

@@ -30,7 +30,7 @@ class ModelRow:
     """Empty of a page about the past: only the last epoch of each worker is kept."""
     versions: int
     hidden_versions: int
-    """The deprecated versions that are not among the rows of this page; the model's own page has them all."""
+    """The versions that are not among the rows of this page; the model's own pages have them all."""
     command: str
     """The command that matters now: to release the hold, else to show the history."""
     dagster: str | None
@@ -94,6 +94,8 @@ class KpiRow:
     labels: int
     awaiting: int
     """Its answers without a label."""
+    grafana: str | None
+    """The dashboard with the history of the series."""
     accuracy_series: Series
     p99_series: Series
     error_series: Series

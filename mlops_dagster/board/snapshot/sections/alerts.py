@@ -34,8 +34,8 @@ def alerts(view: View) -> Alerts:
         muted=len(muted) - silenced,
         silenced=silenced,
         silences=tuple(map(_silence, silences)),
-        rules=view.stores.watches.count(),
-        told_nobody=view.stores.settings.channels is None,
+        rules=None if view.past else view.stores.watches.count(),
+        told_nobody=not view.past and view.stores.settings.channels is None,
         letters=None if view.past or view.stores.settings.channels is None else _letters(view),
     )
 
@@ -44,6 +44,8 @@ def nothing_fires(its: Alerts) -> Hint | None:
     """Tell that nothing fires, and of how many rules."""
     if its.rows:
         return None
+    if its.rules is None:
+        return Hint("nothing fired")
     return Hint(
         f"nothing of {counted(its.rules, 'rules')} fires"
         if its.rules

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from mlops_dagster.board.snapshot.entities import DriftPanel, FeatureRow, Hint, Point
-from mlops_dagster.board.snapshot.links import asset
+from mlops_dagster.board.snapshot.links import asset, grafana
 from mlops_dagster.board.snapshot.view import View
 from mlops_dagster.loop.judging.findings import DRIFT, HourOfDrift
 from mlops_dagster.monitoring import DriftReport, FeatureDrift, Verdict
@@ -27,7 +27,8 @@ def drift(view: View) -> tuple[DriftPanel, ...]:
             DRIFT, model, view.at - _DAY - DRIFT.period, view.at - DRIFT.period + timedelta.resolution, at=view.as_of
         )
         if not found:
-            last = view.stores.reports.newest(DRIFT, model, datetime.min.replace(tzinfo=view.at.tzinfo), view.at)
+            ever = datetime.min.replace(tzinfo=view.at.tzinfo)
+            last = view.stores.reports.newest(DRIFT, model, ever, view.at, at=view.as_of)
             found = [] if last is None else [last]
         if found:
             panels.append(_panel(view, found))
@@ -64,6 +65,7 @@ def _panel(view: View, reports: Sequence[Report[HourOfDrift]]) -> DriftPanel:
         hidden_features=len(rows) - len(shown),
         command=f"mlops reports show {newest.model} --kind drift",
         dagster=asset(view, newest.model, "drift_report"),
+        grafana=grafana(view, "drift", _DAY, model=newest.model),
     )
 
 

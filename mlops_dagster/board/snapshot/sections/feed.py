@@ -59,8 +59,8 @@ def _of_alert(view: View, event: AlertEvent) -> FeedEntry:
     alert, is_news = event.alert, event.kind is EventKind.INFO
     is_rollback = event.rule in (Rule.ROLLED_BACK, Notice.ROLLBACK) and event.kind in (EventKind.OPENED, EventKind.INFO)
     times = _UNKNOWN
-    if is_rollback and event.version is not None:
-        times = rollback_times(view, event.model, event.version, event.evidence)
+    if is_rollback:
+        times = rollback_times(view, event)
     decision = event.evidence.get("decision")
     acted = alert is not None and event.kind is EventKind.ACTED
     title, details = _lines(alert.summary if alert is not None and acted else event.summary)
@@ -71,7 +71,7 @@ def _of_alert(view: View, event: AlertEvent) -> FeedEntry:
         severity=event.severity,
         model=event.model,
         version=event.version,
-        rule="" if is_news else event.rule,
+        rule="" if is_news or is_rollback else event.rule,
         title=title,
         details=details,
         done=event.done,
@@ -87,9 +87,7 @@ def _of_alert(view: View, event: AlertEvent) -> FeedEntry:
 
 
 def _of_registry(view: View, event: Event) -> FeedEntry:
-    about = event.version or "policies"
-    said = f"{about} {event.kind}" if event.version else f"policies published: {event.reason}"
-    title, details = _lines(f"{said}: {event.reason}" if event.version and event.reason else said)
+    title, details = _lines(event.reason if event.version else f"published by {event.reason}")
     show = f"mlops models show {event.model} {event.version}" if event.version else f"mlops policies show {event.model}"
     return FeedEntry(
         at=event.at,

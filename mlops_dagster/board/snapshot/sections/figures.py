@@ -16,6 +16,7 @@ from mlops_dagster.board.snapshot.entities import (
     Uptime,
     Versions,
 )
+from mlops_dagster.board.snapshot.links import grafana
 from mlops_dagster.board.snapshot.section import NO_MODEL, section
 from mlops_dagster.board.snapshot.view import View, worst_alerts
 from mlops_dagster.documents.texts import counted
@@ -54,6 +55,7 @@ def figures(view: View) -> Figures:
         versions=section(view, _versions, lambda its: None if its.tracked else NO_MODEL),
         accuracy=section(view, _accuracy, _no_label),
         requests=section(view, _requests, lambda its: None if its.per_minute else Hint("no request in ten minutes")),
+        grafana=grafana(view, "fleet", _DAY),
     )
 
 
@@ -127,8 +129,7 @@ def _slowest(view: View, found: Mapping[str, Counter[int]]) -> tuple[str | None,
 
 
 def _versions(view: View) -> Versions:
-    counts = view.stores.registry.stage_counts(as_of=view.as_of)
-    every = sum((Counter(each) for each in counts.values()), Counter[Stage]())
+    every = sum((Counter(each) for each in view.stages.values()), Counter[Stage]())
     return Versions(every.total(), every[Stage.DEPRECATED], len(view.deployments))
 
 

@@ -4,9 +4,9 @@ from collections.abc import Collection, Sequence
 
 from mlops_dagster.board.snapshot.entities import ModelRow, WorkerRow
 from mlops_dagster.board.snapshot.links import asset
-from mlops_dagster.board.snapshot.sections.versions import MOST
+from mlops_dagster.board.snapshot.sections.versions import MOST, in_a_role
 from mlops_dagster.board.snapshot.view import View, worst_alerts
-from mlops_dagster.registry import Acknowledgement, Deployment, Event, Stage
+from mlops_dagster.registry import Acknowledgement, Deployment, Event
 
 
 def models(view: View) -> tuple[ModelRow, ...]:
@@ -15,11 +15,9 @@ def models(view: View) -> tuple[ModelRow, ...]:
     held = [model for model in view.models if view.deployments[model].on_hold is not None]
     holds = registry.last_events(("held",), models=held, as_of=view.as_of) if held else {}
     acknowledged, there = registry.acknowledgements_of(view.models), registry.workers()
-    stages = registry.stage_counts(as_of=view.as_of)
     found = []
     for model in view.models:
-        its, counts, hold = view.deployments[model], stages.get(model, {}), holds.get(model)
-        deprecated = counts.get(Stage.DEPRECATED, 0)
+        its, versions, hold = view.deployments[model], sum(view.stages.get(model, {}).values()), holds.get(model)
         found.append(
             ModelRow(
                 model=model,
@@ -35,8 +33,8 @@ def models(view: View) -> tuple[ModelRow, ...]:
                 owners=_owners(view, model),
                 epoch=its.epoch,
                 workers=_workers(its, acknowledged.get(model, ()), there, past=view.past),
-                versions=sum(counts.values()),
-                hidden_versions=0 if view.only else max(deprecated - MOST, 0),
+                versions=versions,
+                hidden_versions=0 if view.only else max(versions - len(in_a_role(its)) - MOST, 0),
                 command=_command(model, its),
                 dagster=asset(view, model, "deployment"),
             )

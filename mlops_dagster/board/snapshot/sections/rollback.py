@@ -1,9 +1,10 @@
 """The two times of a rollback: until the proof, and from there until no request reaches the version."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from datetime import datetime
 from typing import NamedTuple
 
+from mlops_dagster.alerting import AlertEvent
 from mlops_dagster.board.snapshot.view import View
 from mlops_dagster.clock import parse_time
 from mlops_dagster.errors import NotFoundError, UnreadableError
@@ -20,10 +21,10 @@ class RollbackTimes(NamedTuple):
     """From the proof until every worker that had the version served a deployment without it, by the machine's."""
 
 
-def rollback_times(view: View, model: str, version: str, evidence: Mapping[str, object]) -> RollbackTimes:
-    """Return the times of the rollback that an event's `evidence` is about. Raises StorageError."""
-    decision = _decision(view, evidence.get("decision"))
-    epoch, recorded = evidence.get("epoch"), evidence.get("recorded_at")
+def rollback_times(view: View, event: AlertEvent) -> RollbackTimes:
+    """Return the times of the rollback that an event is about. Raises StorageError."""
+    decision = _decision(view, event.evidence.get("decision"))
+    epoch, recorded = event.evidence.get("epoch"), event.evidence.get("recorded_at")
     acted_at = parse_time(recorded) if isinstance(recorded, str) else None
     # The fuse proves and acts in one step; a decision of a sensor is recorded before the sensor acts on it.
     by_sensor = decision is not None and decision.origin != "deployment"
@@ -31,14 +32,25 @@ def rollback_times(view: View, model: str, version: str, evidence: Mapping[str, 
     zero_at = None
     if isinstance(epoch, int):
         registry = view.stores.registry
-        zero_at = zero_traffic_at(epoch, registry.acknowledgements(model), registry.workers())
-    first_bad = None
-    if decision is not None:
-        first_bad = view.stores.rollups.first_bad_at(model, version, decision.rollout.started_at)
+        zero_at = zero_traffic_at(epoch, registry.acknowledgements(event.model), registry.workers())
     return RollbackTimes(
-        to_proof=None if decision is None else _seconds(first_bad, decision.at),
+        to_proof=_seconds(_first_bad_at(view, event, decision), event.at if decision is None else decision.at),
         to_zero_traffic=_seconds(proven_at, zero_at),
     )
+
+
+def _first_bad_at(view: View, event: AlertEvent, decision: Decision | None) -> datetime | None:
+    """Return the time of the version's first bad evidence in its rollout; of a fuse's act, in its last one."""
+    if event.version is None:
+        return None
+    if decision is not None:
+        began = decision.rollout.started_at
+    else:
+        its = [each.started_at for each in view.stores.rollouts.list(event.model) if each.challenger == event.version]
+        if not its:
+            return None
+        began = max(its)
+    return view.stores.rollups.first_bad_at(event.model, event.version, began)
 
 
 def zero_traffic_at(epoch: int, acknowledged: Collection[Acknowledgement], there: Collection[str]) -> datetime | None:

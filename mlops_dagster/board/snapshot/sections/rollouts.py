@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from mlops_dagster.board.snapshot.entities import Hint, RolloutPanel
-from mlops_dagster.board.snapshot.links import asset
+from mlops_dagster.board.snapshot.links import asset, grafana
 from mlops_dagster.board.snapshot.sections.compared import compared
 from mlops_dagster.board.snapshot.sections.proofs import proofs
 from mlops_dagster.board.snapshot.view import View
@@ -63,6 +63,7 @@ def _panel(view: View, stored: Rollout) -> RolloutPanel | None:
         kept_policy=_kept(view, rollout),
         commands=_commands(rollout, last, waits=waits),
         dagster=asset(view, rollout.model, "deployment"),
+        grafana=grafana(view, "rollout", view.at - rollout.started_at, model=rollout.model),
     )
 
 

@@ -1,44 +1,54 @@
 """The versions of the page's models, and their live figures of a day."""
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
 from mlops_dagster.board.snapshot.entities import KpiRow, Point, Series, VersionRow
-from mlops_dagster.board.snapshot.links import asset, run
-from mlops_dagster.board.snapshot.view import View
+from mlops_dagster.board.snapshot.links import asset, grafana, run
+from mlops_dagster.board.snapshot.view import VERSIONS_A_PAGE, View
 from mlops_dagster.loop.shown.versions import accuracy, serving, trained
 from mlops_dagster.loop.watching.increments import hour_of
 from mlops_dagster.predictions import HourOfVersion, ServedBy, hours_by_version, latency_by_hour, summarize
-from mlops_dagster.registry import ModelVersion, Stage
+from mlops_dagster.registry import Deployment, ModelVersion, Stage
 from mlops_dagster.registry.operations.fleet import VersionMove
 from mlops_dagster.statistics import wilson_interval
 
 MOST: Final = 5
-"""The deprecated versions of each model on the page of all models."""
+"""The versions without a role of each model on the page of all models: the newest."""
 _DAY: Final = timedelta(days=1)
 _HOUR: Final = timedelta(hours=1)
-_ROLES: Final = {"champion": 0, "canary": 1, "shadow": 2, None: 3}
 
 
 def versions(view: View) -> tuple[VersionRow, ...]:
-    """Return the versions: those in a role first, then the newest."""
-    moves: defaultdict[tuple[str, str], list[VersionMove]] = defaultdict(list)
+    """Return the versions: those in a role first, then the newest; of one model, those of its page."""
+    moves: defaultdict[str, defaultdict[str, list[VersionMove]]] = defaultdict(lambda: defaultdict(list))
     for move in view.stores.registry.moves(view.models, as_of=view.at):
-        moves[move.model, move.version].append(move)
-    return tuple(row for model in view.models for row in _rows(view, model, moves))
+        moves[move.model][move.version].append(move)
+    shown = {model: _shown(view, model, moves[model]) for model in view.models}
+    known = view.stores.registry.versions_of(shown)
+    return tuple(
+        _row(view, known[model, name], moves[model][name])
+        for model, names in shown.items()
+        for name in names
+        if (model, name) in known
+    )
 
 
-def _rows(view: View, model: str, moves: Mapping[tuple[str, str], Sequence[VersionMove]]) -> list[VersionRow]:
-    known = [version for version in view.stores.versions(model) if (model, version.version) in moves]
-    rows = [_row(view, version, moves[model, version.version]) for version in reversed(known)]
-    shown, deprecated = [], 0
-    for row in sorted(rows, key=lambda row: _ROLES[row.role]):
-        deprecated += row.stage == Stage.DEPRECATED
-        if view.only or row.stage != Stage.DEPRECATED or deprecated <= MOST:
-            shown.append(row)
-    return shown
+def in_a_role(deployment: Deployment) -> Sequence[str]:
+    """Return the champion, the canary and the shadows, as far as there are any."""
+    return [name for name in (deployment.champion, deployment.canary, *deployment.shadows) if name is not None]
+
+
+def _shown(view: View, model: str, registered: Collection[str]) -> Sequence[str]:
+    """Return the versions to be shown of those `registered`, which are in the order of their registration."""
+    first = [name for name in in_a_role(view.deployments[model]) if name in registered]
+    names = list(dict.fromkeys([*first, *reversed(list(registered))]))
+    if view.only is None:
+        return names[: len(first) + MOST]
+    start = (view.page.number - 1) * VERSIONS_A_PAGE
+    return names[start : start + VERSIONS_A_PAGE]
 
 
 def _row(view: View, version: ModelVersion, moves: Sequence[VersionMove]) -> VersionRow:
@@ -72,11 +82,12 @@ def kpis(view: View) -> tuple[KpiRow, ...]:
     found = []
     for model in view.models:
         its = view.deployments[model]
-        names = [its.champion, its.canary, *its.shadows, *sorted(name for of, name in events if of == model)]
-        for name in dict.fromkeys(filter(None, names)):
+        names = [*in_a_role(its), *sorted(name for of, name in events if of == model)]
+        for name in dict.fromkeys(names):
             of = ServedBy(model, name)
             role = serving(its, name).role
-            found.append(_kpi(of, role, events.get(of, {}), latencies.get(of, {}), hours))
+            page = grafana(view, "model", _DAY, model=model, version=name)
+            found.append(_kpi(of, role, events.get(of, {}), latencies.get(of, {}), hours, page))
     return tuple(found)
 
 
@@ -86,6 +97,7 @@ def _kpi(
     events: Mapping[datetime, HourOfVersion],
     latencies: Mapping[datetime, Counter[int]],
     hours: Sequence[datetime],
+    grafana_page: str | None,
 ) -> KpiRow:
     day = sum(events.values(), HourOfVersion(0, 0, 0, 0, 0, 0, 0))
     low, high = wilson_interval(day.labelled - day.wrong, day.labelled) if day.labelled else (None, None)
@@ -105,6 +117,7 @@ def _kpi(
         high=high,
         labels=day.labelled,
         awaiting=day.unlabelled,
+        grafana=grafana_page,
         accuracy_series=_series(
             hours, {at: (_share(its.labelled - its.wrong, its.labelled), its.labelled) for at, its in events.items()}
         ),

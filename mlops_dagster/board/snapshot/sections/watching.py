@@ -14,10 +14,9 @@ _LATE_AFTER: Final = timedelta(minutes=1)
 
 def watching(view: View) -> Watching:
     """Return when all rules were looked at last, and which watchers are silent."""
-    rules = view.stores.watches.count()
     if view.past:
         told = [alert.summary for alert in view.alerts if alert.model == FLEET and alert.rule == Rule.WATCHER_SILENT]
-        return Watching("unknown", None, None, rules, tuple(told))
+        return Watching("unknown", None, None, None, tuple(told))
     beats = view.stores.beats.list()
     last = next((beat.at for beat in beats if beat.name == LOOK), None)
     age = None if last is None else max(view.at - last, timedelta(0))
@@ -25,7 +24,7 @@ def watching(view: View) -> Watching:
         level=_level(age),
         last_look=last,
         seconds=None if age is None else age.total_seconds(),
-        rules=rules,
+        rules=view.stores.watches.count(),
         silent=tuple(map(_said, silent(beats, view.at))),
     )
 

@@ -35,7 +35,6 @@ from mlops_dagster.predictions.rollups.tables import (
     latencies,
     minutes,
     outcomes,
-    outputs,
     pairs,
     refused,
     shed,
@@ -77,7 +76,6 @@ def add_tally(connection: Connection, add: Tally) -> None:
     upsert(connection, latencies, ((ids[arm], *key, n) for (arm, *key), n in add.latencies.items()))
     by_hour = _hour_latencies(add).items()
     upsert(connection, hour_latencies, ((ids[arm], *key, n) for (arm, *key), n in by_hour))
-    upsert(connection, outputs, ((ids[arm], *key, n) for (arm, *key), n in add.outputs.items()))
     upsert(connection, confusion, ((ids[arm], *key, n) for (arm, *key), n in add.confusion.items()))
     upsert(connection, shed, ((ids[arm], minute, n) for (arm, minute), n in add.shed.items()))
     upsert(connection, refused, ((ids[arm], *key, n) for (arm, *key), n in add.refused.items()))

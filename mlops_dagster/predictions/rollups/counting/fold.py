@@ -70,7 +70,7 @@ def tally(entries: Sequence[Entry], bins_of: BinsOf, slow_ms_of: SlowMsOf, task_
             if prediction["unit"]:
                 _add_unit(result, arm, prediction)
     for arm, rows in by_arm.items():
-        _add_rows(result, task(arm.model, arm.version), arm, rows)
+        _add_rows(result, arm, rows)
     return result
 
 
@@ -80,30 +80,25 @@ class _Rows:
     def __init__(self, bins: Mapping[str, Bins] | None) -> None:
         self.minutes: list[int] = []
         self.latencies: list[float] = []
-        self.outputs: list[str | None] = []
         self.failed: list[int] = []
         self.served = FeatureCounter(bins) if bins else None
 
     def add(self, prediction: PredictionEntry) -> None:
         self.minutes.append(prediction["event_time"] // MINUTE)
         self.latencies.append(prediction["latency_ms"])
-        self.outputs.append(prediction["prediction"])
         if prediction["status"] == "failed":
             self.failed.append(prediction["event_time"] // MINUTE)
         if self.served is not None and prediction["status"] != "rejected":
             self.served.add(prediction, prediction["event_time"] // HOUR)
 
 
-def _add_rows(result: Tally, task: Task, arm: ArmKey, rows: _Rows) -> None:
+def _add_rows(result: Tally, arm: ArmKey, rows: _Rows) -> None:
     for minute, n in Counter(rows.minutes).items():
         result.minutes[ArmMinute(arm, minute)].rows += n
     for minute, n in Counter(rows.failed).items():
         result.minutes[ArmMinute(arm, minute)].failed_rows += n
     for (minute, bucket), n in Counter(zip(rows.minutes, buckets(rows.latencies), strict=True)).items():
         result.latencies[arm, minute, bucket] += n
-    for (minute, output), n in Counter(zip(rows.minutes, rows.outputs, strict=True)).items():
-        if output is not None:
-            result.outputs[arm, minute * MINUTE // HOUR, _name(task.cell(output))] += n
     if rows.served is not None:
         for hour, column, bins, counts in rows.served.cells():
             result.cells[CellKey(arm, hour, column)] = (bins, counts)

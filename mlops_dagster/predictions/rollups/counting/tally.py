@@ -123,8 +123,7 @@ class Tally:
     pairs: defaultdict[PairMinute, PairCounts] = field(default_factory=lambda: defaultdict(PairCounts))
     outcomes: defaultdict[tuple[PairMinute, str], Outcomes] = field(default_factory=lambda: defaultdict(Outcomes))
     latencies: Counter[tuple[ArmKey, int, int]] = field(default_factory=Counter)
-    outputs: Counter[tuple[ArmKey, int, str]] = field(default_factory=Counter)  # by the hour, as the next one
-    confusion: Counter[tuple[ArmKey, int, str, str]] = field(default_factory=Counter)
+    confusion: Counter[tuple[ArmKey, int, str, str]] = field(default_factory=Counter)  # by the hour
     shed: Counter[tuple[ArmKey, int]] = field(default_factory=Counter)
     refused: Counter[tuple[ArmKey, int, str, str]] = field(default_factory=Counter)  # by minute, status and code
     first_of_key: list[FirstOfKey] = field(default_factory=list)

@@ -4,6 +4,7 @@ import json
 from typing import TYPE_CHECKING, Final
 
 from mlops_dagster.extras import missing
+from mlops_dagster.grafana_pages import uid_of
 from mlops_dagster.serving.telemetry.grafana.drift import DRIFT
 from mlops_dagster.serving.telemetry.grafana.fleet import FLEET
 from mlops_dagster.serving.telemetry.grafana.model import MODEL
@@ -40,7 +41,7 @@ def _json(made: Dashboard) -> str:
 
     found = (
         builders.Dashboard(made.title)
-        .uid(f"mlops-{made.name}")
+        .uid(uid_of(made.name))
         .description(made.description)
         .tags([_TAG])
         .time("now-6h", "now")
