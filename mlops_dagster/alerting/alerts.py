@@ -9,7 +9,7 @@ from sqlalchemy import Connection, select
 from mlops_dagster.alerting.alert import Alert, AlertEvent, EventKind, Reading, Severity
 from mlops_dagster.alerting.life import sql
 from mlops_dagster.alerting.life.changes import Changes
-from mlops_dagster.alerting.life.expiry import forget_resolved, forget_sightings
+from mlops_dagster.alerting.life.expiry import forget
 from mlops_dagster.alerting.life.journal import Journal, Outbox
 from mlops_dagster.alerting.life.mutes import due_mutes
 from mlops_dagster.alerting.life.silence import Silence, check_times
@@ -249,8 +249,7 @@ class Alerts:
         the database refuses to delete an event before it was said not to be whole any more.
         """
         with removing(self._engine, dry_run=dry_run) as connection:
-            gone = forget_resolved(connection, model, resolved_before, dry_run=dry_run)
-            return gone + forget_sightings(connection, model, seen_before, dry_run=dry_run)
+            return forget(connection, model, resolved_before=resolved_before, seen_before=seen_before, dry_run=dry_run)
 
     def events(
         self,

@@ -34,6 +34,7 @@ from mlops_dagster.predictions.rollups.counts import (
     RefusedCounts,
     ShedCounts,
 )
+from mlops_dagster.predictions.rollups.expiry import Unit
 from mlops_dagster.predictions.rollups.fleet import (
     NOTHING,
     Failures,
@@ -110,6 +111,7 @@ __all__ = [
     "Status",
     "Taken",
     "Totals",
+    "Unit",
     "added",
     "arm_cohorts",
     "audit",

@@ -4,11 +4,14 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from sqlalchemy import Column, Integer, MetaData, String, Table, insert, select, update
 
 from mlops_dagster.clock import parse_time, time_text
 from mlops_dagster.database import migrate, open_database, reading, writing
+from mlops_dagster.errors import NotKeptError
+from mlops_dagster.retention.cutoffs import shown_since
 from mlops_dagster.retention.policy import Kind
 
 TABLES = MetaData()
@@ -29,6 +32,10 @@ retentions = Table(
     Column("models", Integer, nullable=False),
     Column("removed", Integer, nullable=False),
 )
+
+
+_FLEET: Final = "*"
+"""What alerts about no single model are kept under."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +82,20 @@ class RetentionRecord:
                 found[row.model][Kind(row.kind)] = parse_time(row.since)
         return dict(found)
 
+    def check_kept(self, kind: Kind, at: datetime, model: str | None = None) -> None:
+        """Raise NotKeptError if a kind of record, of one model or of all, is not whole from a time on."""
+        whole = {each: kinds[kind] for each, kinds in self._of(model).items() if kind in kinds}
+        _check(whole, at, f"{kind.value.replace('_', ' ')} of")
+
+    def check_shown(self, at: datetime, model: str | None = None) -> None:
+        """Raise NotKeptError if one model, or any, cannot be shown whole as of a time."""
+        shown = {each: since for each, kinds in self._of(model).items() if (since := shown_since(kinds)) is not None}
+        _check(shown, at, "records of")
+
+    def _of(self, model: str | None) -> Mapping[str, Mapping[Kind, datetime]]:
+        found = self.since()
+        return found if model is None else {each: kinds for each, kinds in found.items() if each in (model, _FLEET)}
+
     def note(self, at: datetime, actor: str, removed: Mapping[str, tuple[int, int]]) -> None:
         """Note for each kind how many models lost records in a pass, and how many records went; nothing for none."""
         rows = [
@@ -95,3 +116,13 @@ class RetentionRecord:
     def close(self) -> None:
         """Close the connections to the database."""
         self._engine.dispose()
+
+
+def _check(whole: Mapping[str, datetime], at: datetime, what: str) -> None:
+    model, since = max(whole.items(), key=lambda each: each[1], default=("", at))
+    if at < since:
+        whose = "the fleet" if model == _FLEET else model
+        raise NotKeptError(
+            f"{what} {whose} before {since:%Y-%m-%d %H:%M} UTC are not kept, and {at:%Y-%m-%d %H:%M} is before; ask "
+            "for a later time (`mlops retention show` has how long each kind is kept)"
+        )

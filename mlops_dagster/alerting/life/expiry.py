@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Column, Connection, ScalarSelect, func, or_, select
 
 from mlops_dagster.alerting.alert import EventKind
 from mlops_dagster.alerting.life.tables import alerts, events
@@ -10,32 +10,27 @@ from mlops_dagster.clock import time_text
 from mlops_dagster.database import remove
 
 
-def forget_resolved(connection: Connection, model: str, before: datetime, *, dry_run: bool) -> int:
-    """Delete the alerts of a model that were resolved before a time, with all their events, and its old news.
+def forget(
+    connection: Connection, model: str, *, resolved_before: datetime, seen_before: datetime, dry_run: bool
+) -> int:
+    """Delete a model's old alerts with their events, its old news, and old sightings; return how many rows there were.
 
-    The newest alert and the newest event of all models stay, so that no number is given twice.
+    A sighting goes if another event followed it before `seen_before`: the last event says how the alert stood then. The
+    newest alert and the newest event of all models stay, so that no number is given twice.
     """
-    at = time_text(before)
-    its = (
-        (alerts.c.model == model)
-        & (alerts.c.resolved_at < at)
-        & (alerts.c.id < select(func.max(alerts.c.id)).scalar_subquery())
-    )
-    last = select(func.max(events.c.id)).scalar_subquery()
-    of_them = events.c.alert_id.in_(select(alerts.c.id).where(its)) & (events.c.id < last)
-    news = (events.c.model == model) & events.c.alert_id.is_(None) & (events.c.at < at) & (events.c.id < last)
-    gone = sum(remove(connection, events, each, dry_run=dry_run) for each in (of_them, news))
-    return gone + remove(connection, alerts, its, dry_run=dry_run)
-
-
-def forget_sightings(connection: Connection, model: str, before: datetime, *, dry_run: bool) -> int:
-    """Delete the sightings of a model's alerts before a time that another event of then followed.
-
-    The last event of each alert says how the alert stood at that time.
-    """
-    at, later = time_text(before), events.alias()
+    ended, seen, later = time_text(resolved_before), time_text(seen_before), events.alias()
+    old = (alerts.c.model == model) & (alerts.c.resolved_at < ended) & (alerts.c.id < _newest(alerts.c.id))
     followed = select(later.c.id).where(
-        later.c.alert_id == events.c.alert_id, later.c.id > events.c.id, later.c.at < at
+        later.c.alert_id == events.c.alert_id, later.c.id > events.c.id, later.c.at < seen
     )
-    its = (events.c.model == model) & (events.c.kind == EventKind.SEEN.value) & (events.c.at < at)
-    return remove(connection, events, its & followed.exists(), dry_run=dry_run)
+    goes = or_(
+        events.c.alert_id.in_(select(alerts.c.id).where(old)),
+        events.c.alert_id.is_(None) & (events.c.at < ended),
+        (events.c.kind == EventKind.SEEN.value) & (events.c.at < seen) & followed.exists(),
+    )
+    its = (events.c.model == model) & goes & (events.c.id < _newest(events.c.id))
+    return remove(connection, events, its, dry_run=dry_run) + remove(connection, alerts, old, dry_run=dry_run)
+
+
+def _newest(column: Column[int]) -> ScalarSelect[int]:
+    return select(func.max(column)).scalar_subquery()

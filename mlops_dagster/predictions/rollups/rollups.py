@@ -125,7 +125,7 @@ class Rollups(RollupReader):
         before: Mapping[Unit, datetime],
         *,
         logged_since: datetime | None,
-        salts: Collection[str],
+        salts: Collection[str] | None,
         dry_run: bool = False,
     ) -> dict[Unit, int]:
         """Delete a model's counts before a time for each unit; return how many rows went. Raises StorageError.
@@ -134,7 +134,7 @@ class Rollups(RollupReader):
             model: the model.
             before: the time for counts by the minute, by the hour and by the day.
             logged_since: the time since when the log has rows: a recount keeps earlier counts; None if it has all.
-            salts: the salts of deployments whose first bad events are still counted.
+            salts: the salts of deployments whose first bad events are still counted; None for all.
             dry_run: only count.
         """
         gone: Counter[Unit] = Counter()
@@ -146,7 +146,8 @@ class Rollups(RollupReader):
                     gone[unit] += forget_counts(connection, model, unit, end, dry_run=dry_run)
         if not dry_run:
             with writing(self._database, "mlops_dagster rollups") as connection:
-                forget_bad_keys(connection, model, salts)
+                if salts is not None:
+                    forget_bad_keys(connection, model, salts)
                 if logged_since is not None:
                     set_final(connection, model, logged_since)
         return dict(gone)

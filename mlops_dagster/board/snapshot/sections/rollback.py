@@ -8,6 +8,7 @@ from mlops_dagster.board.snapshot.view import View
 from mlops_dagster.clock import parse_time
 from mlops_dagster.errors import NotFoundError, UnreadableError
 from mlops_dagster.registry import Acknowledgement
+from mlops_dagster.retention import Kind
 from mlops_dagster.rollout import Decision
 
 
@@ -33,7 +34,7 @@ def rollback_times(view: View, model: str, version: str, evidence: Mapping[str, 
         registry = view.stores.registry
         zero_at = zero_traffic_at(epoch, registry.acknowledgements(model), registry.workers())
     first_bad = None
-    if decision is not None:
+    if decision is not None and _counted(view, model, decision.rollout.started_at):
         first_bad = view.stores.rollups.first_bad_at(model, version, decision.rollout.started_at)
     return RollbackTimes(
         to_proof=None if decision is None else _seconds(first_bad, decision.at),
@@ -62,6 +63,12 @@ def _decision(view: View, decision: object) -> Decision | None:
         return view.stores.rollouts.decision(decision)
     except (NotFoundError, UnreadableError):
         return None
+
+
+def _counted(view: View, model: str, since: datetime) -> bool:
+    """Return whether the counts by the minute of a model are whole from a time on."""
+    whole = view.stores.retention.since().get(model, {}).get(Kind.MINUTE_COUNTS)
+    return whole is None or whole <= since
 
 
 def _seconds(begin: datetime | None, end: datetime | None) -> float | None:
