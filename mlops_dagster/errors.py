@@ -76,6 +76,10 @@ class ArtifactNotFoundError(NotFoundError):
     """An artifact whose bytes are not stored."""
 
 
+class NotKeptError(NotFoundError):
+    """A time of the past of which retention has removed records: what is left would pass for the whole."""
+
+
 class InvalidInputError(MlopsError, ValueError):
     """Input that cannot be used as it is."""
 

@@ -171,6 +171,12 @@ class Settings(BaseSettings):
         le=1000,
         description="most retrainings of all models that run or wait in Dagster's queue at a time",
     )
+    run_days: int = Field(
+        default=45,
+        ge=32,
+        description="days for which Dagster's finished runs are kept, with their events; reports that are missing are "
+        "made for 31 days back",
+    )
     accept_event_time: bool = Field(
         default=False, description="every request says when it happened; for replayed traffic, never for the public"
     )

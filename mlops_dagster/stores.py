@@ -27,6 +27,7 @@ from mlops_dagster.predictions import AskedErasures, Feedback, LabelInbox, Label
 from mlops_dagster.registry import ModelRegistry, ModelVersion
 from mlops_dagster.registry.session import os_user
 from mlops_dagster.reports import Reports
+from mlops_dagster.retention import RetentionRecord
 from mlops_dagster.rollout.controller import Controller
 from mlops_dagster.rollout.policy import RolloutPolicy
 from mlops_dagster.rollout.store.store import RolloutStore
@@ -189,6 +190,11 @@ class Stores:
     def reports(self) -> Reports:
         """The hourly, daily and weekly findings about each model."""
         return Reports(self.settings.database, self.clock)
+
+    @cached_property
+    def retention(self) -> RetentionRecord:
+        """From when on each kind of record is whole, and what retention removed."""
+        return RetentionRecord(self.settings.database)
 
     @property
     def rollups(self) -> Rollups:

@@ -12,21 +12,19 @@ import tempfile
 import time
 from collections import Counter
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from mlops_dagster.errors import AlreadyRunningError, StorageError
 from mlops_dagster.predictions import (
-    Choice,
     PredictionLog,
     PredictionRecord,
     Rollups,
     Spool,
     audit,
-    erase,
+    expire,
     find_doubled,
 )
-from mlops_dagster.predictions.erasure import erase as erasing
 from mlops_dagster.predictions.log.delta import tables as delta
 from mlops_dagster.predictions.rollups import heartbeats
 from tests.support import weed
@@ -90,7 +88,7 @@ def _attack(folder: Path, address: str, seconds: float) -> None:
             consumer(spool)
         hours = max(hours, _hours(spool))
     for model in log.models():
-        _retain(log, spools[0], rollups, model, (START + timedelta(days=1)).date())  # mends what was killed
+        _retain(log, model, (START + timedelta(days=1)).date())  # mends what was killed
     for spool in spools:
         report = audit(spool, log, rollups)
         assert report.complete, report
@@ -118,7 +116,7 @@ def _write(home: Path, address: str, start: int) -> None:
             log.tidy()
             if hour % 24 == 23 and hour > KEPT_DAYS * 24:
                 before = (START + timedelta(hours=hour) - timedelta(days=KEPT_DAYS)).date()
-                _retain(log, spool, rollups, MODELS[hour // 24 % 2], before)
+                _retain(log, MODELS[hour // 24 % 2], before)
 
 
 def _hours(spool: Spool) -> int:
@@ -126,10 +124,9 @@ def _hours(spool: Spool) -> int:
     return sum(count.sequence for count in spool.processes()) // (2 * len(MODELS))
 
 
-def _retain(log: PredictionLog, spool: Spool, rollups: Rollups, model: str, before: object) -> None:
-    erasing.ROLLUP_SECONDS = 2.0
+def _retain(log: PredictionLog, model: str, before: date) -> None:
     with suppress(AlreadyRunningError):
-        erase(log, spool, [rollups], Choice(model, before=before), actor="soak", reason="retention", at=START)
+        expire(log, {model: before}, actor="soak", reason="retention", at=START)
 
 
 def _rollups(folder: Path) -> Rollups:

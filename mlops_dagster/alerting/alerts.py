@@ -9,6 +9,7 @@ from sqlalchemy import Connection, select
 from mlops_dagster.alerting.alert import Alert, AlertEvent, EventKind, Reading, Severity
 from mlops_dagster.alerting.life import sql
 from mlops_dagster.alerting.life.changes import Changes
+from mlops_dagster.alerting.life.expiry import forget
 from mlops_dagster.alerting.life.journal import Journal, Outbox
 from mlops_dagster.alerting.life.mutes import due_mutes
 from mlops_dagster.alerting.life.silence import Silence, check_times
@@ -16,7 +17,7 @@ from mlops_dagster.alerting.life.steps import News, Sighting, Step
 from mlops_dagster.alerting.life.tables import IS_OPEN, alerts
 from mlops_dagster.alerting.rule import Notice, Rule
 from mlops_dagster.clock import Clock, SystemClock, time_text
-from mlops_dagster.database import migrate, open_database, reading, writing
+from mlops_dagster.database import migrate, open_database, reading, removing, writing
 from mlops_dagster.documents.texts import plain
 from mlops_dagster.errors import ConflictError, NotFoundError
 
@@ -240,6 +241,15 @@ class Alerts:
         """Return the alerts that were open at `at`, as their events until then left them, oldest first."""
         with reading(self._engine) as connection:
             return [alert for alert in sql.snapshots(connection, at) if alert.open]
+
+    def forget(self, model: str, *, resolved_before: datetime, seen_before: datetime, dry_run: bool = False) -> int:
+        """Delete the alerts that were resolved before a time, and sightings before another; return how many rows went.
+
+        Open alerts stay with all their events but sightings. The record of retention must have noted both times first:
+        the database refuses to delete an event before it was said not to be whole any more.
+        """
+        with removing(self._engine, dry_run=dry_run) as connection:
+            return forget(connection, model, resolved_before=resolved_before, seen_before=seen_before, dry_run=dry_run)
 
     def events(
         self,

@@ -23,6 +23,7 @@ from mlops_dagster.cli.commands.validation import validation
 from mlops_dagster.cli.models import models
 from mlops_dagster.cli.output import hint, say
 from mlops_dagster.cli.predictions.log import predictions
+from mlops_dagster.cli.retention import retention
 from mlops_dagster.cli.rollouts import rollouts
 from mlops_dagster.cli.running import sections_of, settings, speaks
 from mlops_dagster.documents.texts import counted
@@ -43,6 +44,7 @@ _GROUPS = {
     "predictions": predictions,
     "policies": policies,
     "reports": reports,
+    "retention": retention,
     "trainer": trainer,
     "validation": validation,
     "artifacts": artifacts,

@@ -15,6 +15,7 @@ from mlops_dagster.monitoring import ConceptPolicy, DriftPolicy, PerformancePoli
 from mlops_dagster.monitoring.validation.expectations.document import suite_document
 from mlops_dagster.names import MODEL_PATTERN, OWNER_PATTERN, check_model_name
 from mlops_dagster.registry import GatePolicy
+from mlops_dagster.retention import RetentionPolicy
 from mlops_dagster.retraining.policy import RetrainingPolicy
 from mlops_dagster.rollout import RolloutPolicy
 from mlops_dagster.rollout.prospects.prospects import Traffic
@@ -82,6 +83,7 @@ class ModelSpec(StrictModel):
     slo: SloPolicy = SloPolicy()
     retraining: RetrainingPolicy = RetrainingPolicy()
     alerts: AlertPolicy = AlertPolicy()
+    retention: RetentionPolicy = RetentionPolicy()
     traffic: Traffic | None = Field(
         default=None,
         description="the expected traffic; with it `dg check defs` says whether the rollout can prove anything",

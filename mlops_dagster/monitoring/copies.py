@@ -4,7 +4,7 @@ import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -23,10 +23,9 @@ _ONE_HOUR = timedelta(hours=1)
 class Copies:
     """The Parquet files of a model, one for an hour or a day, and files drawn from its rows, in some folders.
 
-    A row is chosen if its `prediction_id` is that of a chosen prediction, or its `key` is one of the choice's keys; if
-    the choice is of old days, whole files are chosen. A file in `drawn` (a profile or page that shows a sample, named
-    by its hour, or by the first and the last hour of its window) is removed with any row of its hours: it can be drawn
-    anew.
+    A row is chosen if its `prediction_id` is that of a chosen prediction, or its `key` is one of the choice's keys. A
+    file in `drawn` (a profile or page that shows a sample, named by its hour, or by the first and the last hour of its
+    window) is removed with any row of its hours: it can be drawn anew.
     """
 
     folders: Sequence[Files]
@@ -43,7 +42,7 @@ class Copies:
         """
         for files in self.drawn:
             for name in files.names(choice.model):
-                if _shows(name, choice, found):
+                if _shows(name, found):
                     files.remove(name)
                     self.removed.append(files.address(name))
         return sum(
@@ -57,12 +56,7 @@ class Copies:
         import pyarrow.compute as pc
         import pyarrow.parquet as pq
 
-        if choice.before is not None and _day(name) >= choice.before:
-            return 0
         rows = pq.read_table(io.BytesIO(files.read(name)))
-        if choice.before is not None:
-            _remove(files, name)
-            return int(rows.num_rows)
         if not {_ID, _KEY} & set(rows.column_names):
             self.unsearched.append(files.address(name))
             return 0
@@ -91,21 +85,15 @@ def _chosen(rows: "pa.Table", choice: Choice, ids: Sequence[str]) -> "pa.Chunked
     return chosen
 
 
-def _shows(name: str, choice: Choice, found: Found) -> bool:
-    """Return whether a file was drawn from a row of the choice; true if its name has no hour, for it may have been."""
+def _shows(name: str, found: Found) -> bool:
+    """Return whether a file was drawn from a chosen row; true if its name has no hour, for it may have been."""
     hours = [
         datetime.fromisoformat(f"{each}:00").replace(tzinfo=UTC) for each in _HOUR.findall(PurePosixPath(name).name)
     ]
     if not hours:
         return True
     first, end = hours[0], max(hours[-1], hours[0] + _ONE_HOUR)
-    if choice.before is not None:
-        return first.date() < choice.before
     return any(first <= hour < end for hour in found.hours)
-
-
-def _day(name: str) -> date:
-    return date.fromisoformat(PurePosixPath(name).name[:10])
 
 
 def _remove(files: Files, name: str) -> None:

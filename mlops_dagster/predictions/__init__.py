@@ -3,6 +3,7 @@
 from mlops_dagster.predictions.audit import AuditReport, ProcessAudit, audit
 from mlops_dagster.predictions.erasure.asked import Asked, AskedErasures
 from mlops_dagster.predictions.erasure.erase import Choice, Erased, Found, check_reason, erase
+from mlops_dagster.predictions.erasure.expire import expire
 from mlops_dagster.predictions.labels.feedback import Feedback, Taken
 from mlops_dagster.predictions.labels.inbox import LabelInbox
 from mlops_dagster.predictions.labels.outbox import LabelOutbox
@@ -21,7 +22,7 @@ from mlops_dagster.predictions.records import (
     ShedRecord,
     Status,
 )
-from mlops_dagster.predictions.rollups.compared import COHORT, Cohort, Pair, arm_cohorts, champion_days
+from mlops_dagster.predictions.rollups.compared import COHORT, Cohort, Pair, arm_cohorts
 from mlops_dagster.predictions.rollups.counting.recounting import Recounted, recount
 from mlops_dagster.predictions.rollups.counting.units import speaking_row, unit_of
 from mlops_dagster.predictions.rollups.counts import (
@@ -33,6 +34,7 @@ from mlops_dagster.predictions.rollups.counts import (
     RefusedCounts,
     ShedCounts,
 )
+from mlops_dagster.predictions.rollups.expiry import Unit
 from mlops_dagster.predictions.rollups.fleet import (
     NOTHING,
     Failures,
@@ -43,6 +45,7 @@ from mlops_dagster.predictions.rollups.fleet import (
     added,
     awaiting_by_hour,
     awaiting_by_minute,
+    champion_days,
     failures_by_hour,
     held_by_model,
     hours_by_version,
@@ -108,6 +111,7 @@ __all__ = [
     "Status",
     "Taken",
     "Totals",
+    "Unit",
     "added",
     "arm_cohorts",
     "audit",
@@ -116,6 +120,7 @@ __all__ = [
     "champion_days",
     "check_reason",
     "erase",
+    "expire",
     "failures_by_hour",
     "find_doubled",
     "held_by_model",

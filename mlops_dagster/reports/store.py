@@ -15,13 +15,16 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    and_,
+    false,
     func,
     insert,
+    or_,
     select,
 )
 
 from mlops_dagster.clock import Clock, parse_time, time_text
-from mlops_dagster.database import migrate, open_database, reading, writing
+from mlops_dagster.database import migrate, open_database, reading, remove, removing, writing
 from mlops_dagster.documents.readable import readable, reading_row
 from mlops_dagster.documents.texts import plain
 from mlops_dagster.reports.report import Content, Report, ReportKind
@@ -145,6 +148,39 @@ class Reports:
             found = found.where(_reports.c.start == time_text(start))
         newest = found.order_by(None).order_by(_reports.c.start.desc()).limit(1)
         return next(iter(self._read(newest, json.loads)), None)
+
+    def forget(
+        self,
+        model: str,
+        before: Mapping[str, datetime],
+        superseded_by: datetime,
+        *,
+        spared: Sequence[tuple[datetime, datetime]] = (),
+        dry_run: bool = False,
+    ) -> dict[str, int]:
+        """Delete old reports of a model; return how many rows of each kind went.
+
+        Args:
+            model: the model.
+            before: by the name of the kind, the time before which the reports of periods that have begun go.
+            superseded_by: revisions that had a later one at this time go too: nobody can ask for them any more.
+            spared: stretches of time in which the reports were made that stay.
+            dry_run: only count.
+        """
+        stays = [_reports.c.made_at.between(time_text(first), time_text(last)) for first, last in spared]
+        later = _reports.alias()
+        superseded = select(later.c.id).where(
+            *(later.c[name] == _reports.c[name] for name in ("model", "kind", "start")),
+            later.c.revision > _reports.c.revision,
+            later.c.made_at <= time_text(superseded_by),
+        )
+        gone = {}
+        with removing(self._engine, dry_run=dry_run) as connection:
+            for kind, at in before.items():
+                old = or_(_reports.c.start < time_text(at), superseded.exists())
+                its = and_(_reports.c.model == model, _reports.c.kind == kind, old, ~or_(false(), *stays))
+                gone[kind] = remove(connection, _reports, its, dry_run=dry_run)
+        return gone
 
     def close(self) -> None:
         """Close the connections to the database."""

@@ -24,6 +24,7 @@ from mlops_dagster.errors import StorageError
 from mlops_dagster.registry import ModelRegistry
 from mlops_dagster.registry.stores.tables import TABLES as REGISTRY
 from mlops_dagster.reports.store import TABLES as REPORTS
+from mlops_dagster.retention.record import TABLES as RETENTION
 from mlops_dagster.rollout.store.rows import TABLES as ROLLOUTS
 
 
@@ -43,7 +44,8 @@ def test_the_revisions_make_what_the_code_describes(url: str) -> None:
     migrate(engine)
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE, "compare_type": True})
-        assert compare_metadata(context, [REGISTRY, ROLLOUTS, ALERTS, BEATS, DELIVERY, REPORTS, TOKENS, WATCHES]) == []
+        every = [REGISTRY, ROLLOUTS, ALERTS, BEATS, DELIVERY, REPORTS, RETENTION, TOKENS, WATCHES]
+        assert compare_metadata(context, every) == []
     engine.dispose()
 
 

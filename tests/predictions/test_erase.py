@@ -13,7 +13,7 @@ from deltalake import DeltaTable
 from deltalake.table import TableAlterer
 
 from mlops_dagster.errors import InvalidInputError, StorageError
-from mlops_dagster.predictions import Choice, Erased, Rollups, Spool, audit, erase
+from mlops_dagster.predictions import Choice, Erased, Rollups, Spool, audit, erase, expire
 from mlops_dagster.predictions.erasure import erase as erasing
 from mlops_dagster.predictions.erasure.erasure_log import Erasures
 from mlops_dagster.predictions.log.delta import tables as delta
@@ -93,7 +93,9 @@ def test_a_person_is_gone_from_every_file_and_the_audit_says_complete(
 @pytest.mark.parametrize("address", ["folder"], indirect=True)
 def test_ids_and_days(spool, log, rollups, filled, march):
     assert run(log, spool, rollups, march, ids=("p480", "never-there")) == erasing.Erased(2, 1)
-    assert run(log, spool, rollups, march, before=date(2013, 3, 2)) == erasing.Erased(4, 2)
+    log.ship(spool)
+    gone = expire(log, {"flights": date(2013, 3, 2), "another": date(2013, 3, 9)}, actor="eve", reason="old", at=march)
+    assert gone == {"flights": erasing.Erased(4, 0), "": erasing.Erased(0, 2)}
     assert keys(log, march) == [BOB, ADA, BOB]
     report = audit(spool, log, rollups)
     assert (report.complete, report.erased) == (True, 3)
@@ -283,10 +285,9 @@ def test_rows_without_a_key_stay(spool, log, rollups, record, march):
 
 
 @pytest.mark.parametrize("address", ["folder"], indirect=True)
-def test_a_choice_is_one_thing_of_a_model_that_is_there(spool, log, rollups, march):
-    for wrong in ({}, {"keys": (ADA,), "before": date(2013, 3, 2)}):
-        with pytest.raises(InvalidInputError, match="one of them"):
-            Choice("flights", **wrong)
+def test_a_choice_is_of_a_model_that_is_there(spool, log, rollups, march):
+    with pytest.raises(InvalidInputError, match="keys or prediction ids"):
+        Choice("flights")
     with pytest.raises(InvalidInputError, match="the log has no model 'flights'"):
         run(log, spool, rollups, march, keys=(ADA,))
 

@@ -30,6 +30,7 @@ def snapshot(stores: Stores, at: datetime, *, page: int = 1, model: str | None =
 
     Raises:
         ModelNotFoundError: for an unknown `model`.
+        NotKeptError: for a time of which records have been removed.
         ValueError: if `at` is naive.
     """
     view = View(stores, in_utc(at), page=page, only=model)

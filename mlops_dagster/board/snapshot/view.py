@@ -30,7 +30,8 @@ Collected = TypeVar("Collected", bound=Collection[object])
 class View:
     """The stores as of `at`, and one page of their models, or of the versions of the one model `only`.
 
-    Each shared read is made once, and a failure of it is raised again to everyone who asks for it.
+    Raises NotKeptError for a time of which records have been removed. Each shared read is made once, and a failure of
+    it is raised again to everyone who asks for it.
     """
 
     def __init__(self, stores: Stores, at: datetime, *, page: int = 1, only: str | None = None) -> None:
@@ -40,6 +41,8 @@ class View:
         self.past = at < stores.clock.now() - LIVE
         self.as_of = at if self.past else None
         """The time of reads that are cheaper for the present: None for that."""
+        if self.past:
+            stores.retention.check_shown(at, only)
         self._number = page
         self._deployments = _Once(lambda: stores.registry.deployments(as_of=self.as_of))
         self._policies = _Once(lambda: stores.registry.policies_of(as_of=self.as_of))

@@ -9,6 +9,7 @@ from mlops_dagster.cli.arguments import Json, time_of
 from mlops_dagster.cli.completion import model_names
 from mlops_dagster.cli.output import hint, minute, print_json, right, table
 from mlops_dagster.cli.running import open_stores
+from mlops_dagster.retention import Kind
 
 if TYPE_CHECKING:
     from mlops_dagster.alerting import Alert
@@ -24,10 +25,12 @@ def list_alerts(
     then = time_of(at)
     if then is not None and resolved:
         raise typer.BadParameter("lists what was open then, not --all", param_hint="--at")
-    alerts = open_stores().alerts
+    stores = open_stores()
+    alerts = stores.alerts
     if then is None:
         found = alerts.list(model, resolved=resolved)
     else:
+        stores.retention.check_kept(Kind.ALERTS, then, model)
         found = [each for each in alerts.as_of(then) if model in (None, each.model)]
     if json:
         print_json([alert_document(each) for each in found])

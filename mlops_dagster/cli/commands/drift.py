@@ -9,6 +9,7 @@ from rich.text import Text
 from mlops_dagster.cli.arguments import Json, Model
 from mlops_dagster.cli.output import NONE, Cell, hint, print_json, right, say, table
 from mlops_dagster.cli.running import open_stores
+from mlops_dagster.retention import Kind
 
 if TYPE_CHECKING:
     from mlops_dagster.monitoring.comparison.compare import Between
@@ -28,23 +29,26 @@ def drift(
 ) -> None:
     """Compare any two versions or times of a model by their counts; no row is read.
 
-    A VERSION is all rows that it has served; VERSION@TIME the rows it served then, VERSION@training its training set. A
-    TIME is the rows that all versions served then, UTC: an hour (2013-03-01T10), a day (2013-03-01), or a range
-    without its end (2013-03-01..2013-03-08). Limits are those of the model's policies in the registry, or the defaults;
-    "chance" is the distance that two samples of one distribution may reach.
+    A VERSION is all rows that it has served and that are still counted; VERSION@TIME the rows it served then,
+    VERSION@training its training set. A TIME is the rows that all versions served then, UTC: an hour (2013-03-01T10), a
+    day (2013-03-01), or a range without its end (2013-03-01..2013-03-08). Limits are those of the model's policies in
+    the registry, or the defaults; "chance" is the distance that two samples of one distribution may reach.
 
     Rows served under another schema were counted in other bins; --rows reads the log and counts them again.
     """
     from mlops_dagster.monitoring import DriftPolicy
     from mlops_dagster.monitoring.comparison.compare import between
     from mlops_dagster.monitoring.comparison.counts import count, recount
-    from mlops_dagster.monitoring.comparison.selectors import parse_side
+    from mlops_dagster.monitoring.comparison.selectors import EVER, parse_side
     from mlops_dagster.retraining.signals import DriftSignal
     from mlops_dagster.retraining.weigh import weigh
 
     stores = open_stores()
     now = stores.clock.now()
     first, second = (parse_side(text, now) for text in (reference, current))
+    for side in (first, second):
+        if side.since > EVER:  # a version alone is all that is kept of it
+            stores.retention.check_kept(Kind.HOUR_COUNTS, side.since, model)
     before = count(stores.registry, stores.rollups, model, first)
     if rows and not second.training:
         after = recount(stores.registry, stores.log, stores.rollups, model, second, before.counts)

@@ -9,6 +9,7 @@ from mlops_dagster.cli.arguments import Json, Model, time_of
 from mlops_dagster.cli.output import NONE, facts, minute, print_json, right, say, table, title
 from mlops_dagster.cli.running import open_stores, speaks
 from mlops_dagster.errors import NotFoundError
+from mlops_dagster.retention import Kind as Kept
 
 if TYPE_CHECKING:
     from mlops_dagster.reports import Report
@@ -17,6 +18,9 @@ reports = typer.Typer(no_args_is_help=True, help="The reports on a model, by hou
 
 Kind = Annotated[str | None, typer.Option(help="only reports of this kind: validation, drift, performance, labels")]
 At = Annotated[str | None, typer.Option(help="as they stood at this time (ISO 8601 with a zone); else now")]
+
+
+_HOURLY = ("validation", "drift")
 
 
 @reports.command("list")
@@ -29,7 +33,10 @@ def list_reports(
     json: Json = False,
 ) -> None:
     """List the newest reports, each in its last revision."""
-    found = open_stores().reports.list(model, kind=kind, at=time_of(at), last=last)
+    stores, then = open_stores(), time_of(at)
+    if then is not None:
+        stores.retention.check_shown(then, model)
+    found = stores.reports.list(model, kind=kind, at=then, last=last)
     if json:
         print_json([_header(each) for each in found])
         return
@@ -63,8 +70,13 @@ def show(
     json: Json = False,
 ) -> None:
     """Show one report with its whole content; raises NotFoundError if it does not exist."""
-    found = open_stores().reports.get(model, kind, start=time_of(start), at=time_of(at))
+    stores, begun, then = open_stores(), time_of(start), time_of(at)
+    if then is not None:
+        stores.retention.check_shown(then, model)
+    found = stores.reports.get(model, kind, start=begun, at=then)
     if found is None:
+        if begun is not None:
+            stores.retention.check_kept(Kept.HOUR_REPORTS if kind in _HOURLY else Kept.REPORTS, begun, model)
         raise NotFoundError(f"no {kind} report of {model}; `mlops reports list {model}` shows those that there are")
     if json:
         print_json({**_header(found), "content": found.content})

@@ -1,8 +1,7 @@
-"""`mlops predictions erase`, `retain` and `erasures`: erasure of rows from all stores, and erasures that wait."""
+"""`mlops predictions erase` and `erasures`: erasure of rows from all stores, and erasures that wait."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -65,20 +64,6 @@ def erase_predictions(
     stores.asked_erasures.done(waiting)
 
 
-def retain_predictions(
-    model: ModelOption,
-    days: Annotated[int, typer.Option(min=1, help="number of whole days (UTC) before today to keep")],
-    reason: Annotated[str | None, typer.Option(help="the reason; it is kept for ever")] = None,
-    json: Json = False,
-) -> None:
-    """Erase rows older than some days, as `erase` does."""
-    from mlops_dagster.predictions import Choice
-
-    stores = open_stores()
-    before = stores.clock.now().date() - timedelta(days=days)
-    _erase(stores, Choice(model, before=before), reason or f"retention of {counted(days, 'days')}", json=json)
-
-
 def list_erasures(json: Json = False) -> None:
     """Show how many erasures wait and their due dates, by model; never the people concerned."""
     _tell_what_waits(open_stores().asked_erasures.waiting(), json=json)
@@ -129,8 +114,7 @@ def _erase(stores: "Stores", choice: "Choice", reason: str, *, json: bool) -> No
         which = ", ".join(copies.unsearched[:_SHOWN])
         hint(
             f"it is unknown whose rows are in {counted(len(copies.unsearched), 'files')} without `prediction_id` and "
-            "`key`; "
-            f"`mlops predictions retain` removes those of old days: {which}"
+            f"`key`; those of old days go with `predictions_days` of the model's retention: {which}"
         )
     if copies.removed:
         hint(

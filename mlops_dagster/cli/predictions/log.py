@@ -9,7 +9,7 @@ from rich.table import Column
 
 from mlops_dagster.cli.arguments import Json
 from mlops_dagster.cli.output import NONE, hint, number, print_json, right, say, table
-from mlops_dagster.cli.predictions.erasing import erase_predictions, list_erasures, retain_predictions
+from mlops_dagster.cli.predictions.erasing import erase_predictions, list_erasures
 from mlops_dagster.cli.predictions.slowest import slowest_predictions
 from mlops_dagster.cli.running import open_stores, speaks
 from mlops_dagster.documents.texts import counted
@@ -106,7 +106,6 @@ def replay_prediction(
 
 
 predictions.command("erase")(speaks(erase_predictions))
-predictions.command("retain")(speaks(retain_predictions))
 predictions.command("erasures")(speaks(list_erasures))
 predictions.command("slowest")(slowest_predictions)
 

@@ -5,11 +5,22 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
-from mlops_dagster.loop.judging.catching_up import Asset, Attempt, Stretch, complete_periods, plan, tried
+from mlops_dagster.loop.judging.catching_up import (
+    LONGEST_CATCH_UP,
+    Asset,
+    Attempt,
+    Stretch,
+    complete_periods,
+    plan,
+    tried,
+)
 from mlops_dagster.reports import ReportKind
 from mlops_dagster.stores import Stores
+
+HORIZON: Final = LONGEST_CATCH_UP
+"""A period that was over for so long is not asked for any more: reports, and the orchestrator's history, may go."""
 
 
 class Reported(NamedTuple):
@@ -50,7 +61,8 @@ def missing_reports(
 ) -> list[Stretch[Asset]] | str:
     """Return the stretches to run now, or the reason why there is none.
 
-    An asset whose model has no prediction yet is not made, nor are periods that a run is for.
+    An asset whose model has no prediction yet is not made, nor are periods that a run is for, or that were over for 31
+    days.
 
     Args:
         stores: the stores.
@@ -66,14 +78,16 @@ def missing_reports(
     if not firsts:
         return "no predictions yet"
 
+    starts = complete_periods(calendar.first, calendar.every, min(firsts.values()), calendar.until)
+    names = [calendar.name(start) for start in starts]
+    settled = set(names[: bisect_right(starts, calendar.until - HORIZON - calendar.every)])
+
     def made(asset: Asset) -> Collection[str]:
         model, kind = assets[asset]
         if kind is None:
-            return made_of(asset)
-        return {calendar.name(start) for start in stores.reports.made(kind, model, calendar.first, calendar.until)}
+            return settled.union(made_of(asset))
+        return settled.union(map(calendar.name, stores.reports.made(kind, model, calendar.first, calendar.until)))
 
-    starts = complete_periods(calendar.first, calendar.every, min(firsts.values()), calendar.until)
-    names = [calendar.name(start) for start in starts]
     being_made = set(tried(under_way, names))
     asked = plan(
         names,

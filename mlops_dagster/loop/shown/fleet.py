@@ -37,6 +37,8 @@ JOBS: Final[Mapping[str, str]] = {
     "batch_scores": "Validate the rows of a day and, if they pass, score them.",
     "promote": "Make a version of a model champion. Refused if its card or its quality falls short.",
     "rollback": "Take a bad champion out of the traffic.",
+    "retention": "Removes what is older than the retention policy of its model says and no decision rests on, and "
+    "Dagster's own runs after MLOPS_RUN_DAYS. `mlops retention show` has what went.",
     "rollout_by_hand": "Pause, resume, advance or abort the running rollout of a model.",
 }
 """The description of each job, by its name; a job of one model is there by the second part of its name."""
@@ -53,12 +55,14 @@ SCHEDULES: Final[Mapping[str, str]] = {
 """The description of each schedule, by the name of its job."""
 
 OPS: Final[Mapping[str, str]] = {
+    "old_records": "Removes old predictions, counts, reports, decisions, alerts, profiles and pages of every model.",
+    "old_runs": "Deletes finished runs of Dagster that are older than MLOPS_RUN_DAYS, with their events and output.",
     "promotion": "Checks the gates, then changes the deployment by compare-and-set.",
     "withdrawal": "Makes the previous champion, or the version that is named, champion again.",
     "manual_action": "pause: never advances, still rolls back on proof. resume: goes on. advance: the next step at "
     "once, at the last one the promotion; gates hold. abort: the challenger goes, without being called bad.",
 }
-"""The description of the one step of each manual job, by its name."""
+"""The description of the steps of jobs that are no assets, by their names."""
 
 MEANWHILE: Final = (
     "; its definitions are not there until that is mended: the data plane serves as it did, and registry and rollouts "

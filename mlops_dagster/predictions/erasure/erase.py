@@ -1,4 +1,4 @@
-"""Erasure of rows of some people, or of old days, from log, labels, spool and copies; audited, and safe to repeat."""
+"""Erasure of rows of some people from log, labels, spool and copies; audited, and safe to repeat."""
 
 import time
 import uuid
@@ -32,7 +32,7 @@ _A_NAME = 4
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Rows of one model to erase: those of routing keys and prediction ids, or those of the days before a date.
+    """Rows of one model to erase: those of routing keys and prediction ids.
 
     Every day that has a chosen row is rewritten, so erasing many people at once costs hardly more than erasing one.
     """
@@ -40,25 +40,20 @@ class Choice:
     model: str
     keys: tuple[str, ...] = ()
     ids: tuple[str, ...] = ()
-    before: date | None = None
 
     def __post_init__(self) -> None:
-        if bool(self.keys or self.ids) == (self.before is not None):
-            raise InvalidInputError(
-                "say what to erase: keys and prediction ids, or the days before a date; one of them"
-            )
+        if not (self.keys or self.ids):
+            raise InvalidInputError("say what to erase: keys or prediction ids")
 
     @property
     def what(self) -> Chosen:
-        return "days" if self.before is not None else "keys" if self.keys else "ids"
+        return "keys" if self.keys else "ids"
 
     def expression(self) -> "pads.Expression":
         """Return an expression for the chosen rows; it is never null, so its negation selects the rows that stay."""
         import pyarrow as pa
         import pyarrow.dataset as pads
 
-        if self.before is not None:
-            return pads.field("date") < self.before
         keys, ids = (pa.array(names, pa.string()) for names in (self.keys, self.ids))
         of_keys = pads.field("key").is_valid() & pads.field("key").isin(keys)
         return of_keys | pads.field("prediction_id").isin(ids)
@@ -68,8 +63,6 @@ class Choice:
         import pyarrow.dataset as pads
 
         its = pads.field("model") == self.model
-        if self.before is not None:
-            return its & (pads.field("date") < self.before)
         ids, requests = (sorted(set(each)) for each in zip(*rows, strict=True))
         return its & pads.field("prediction_id").isin(ids) & pads.field("request").isin(requests)
 
@@ -85,7 +78,7 @@ class Erased:
 
 
 class Found(NamedTuple):
-    """The predictions that a choice by keys or ids selects; empty for a choice of days, which may select very many."""
+    """The predictions that a choice selects."""
 
     rows: frozenset[tuple[str, str]]
     """The rows of the predictions, each as (id, request)."""
@@ -122,8 +115,7 @@ def erase(
     StorageError; AlreadyRunningError while another process maintains the log (run it again); and InvalidInputError for
     a reason that names a key or an id, because reasons are kept for ever.
 
-    For a choice of days, the labels erased are those that became known before the date, and the keys of these days stay
-    in the rollups' index of bad events. A bucket that keeps old versions of objects keeps the erased rows until its
+    A bucket that keeps old versions of objects keeps the erased rows until its
     lifecycle rules remove them.
     """
     from mlops_dagster.predictions.log.delta import upkeep
@@ -152,10 +144,10 @@ def erase(
         def note_and_take_labels(held: Mapping[str, Held]) -> None:
             nonlocal labels
             note(log, begun, held)
-            if found.rows or choice.before is not None:
-                labels += _erase_rows(labels_at, choice.of_labels(found.rows))
+            if found.rows:
+                labels += erase_rows(labels_at, choice.of_labels(found.rows))
 
-        predictions = _erase_rows(table_at, choice.expression(), first=note_and_take_labels)
+        predictions = erase_rows(table_at, choice.expression(), first=note_and_take_labels)
         for erased_from in (table_at, labels_at):
             upkeep.remove_erased_files(erased_from)
         spool.purge()
@@ -185,7 +177,7 @@ def _empty(log: PredictionLog, spool: Spool) -> None:
 
 
 def _forget(log: PredictionLog, spool: Spool, choice: Choice) -> Found:
-    """Make the spool await no label of the chosen rows; return these rows, unless they were chosen by days."""
+    """Make the spool await no label of the chosen rows; return these rows."""
     import pyarrow.compute as pc
 
     forgotten: set[tuple[str, str]] = set()
@@ -194,13 +186,12 @@ def _forget(log: PredictionLog, spool: Spool, choice: Choice) -> Found:
         for batch in rows.to_batches(columns=["prediction_id", "request", "event_time"], filter=choice.expression()):
             found = list(zip(batch["prediction_id"].to_pylist(), batch["request"].to_pylist(), strict=True))
             spool.forget(choice.model, found)
-            if choice.before is None:
-                forgotten.update(found)
-                hours.update(pc.unique(pc.floor_temporal(batch["event_time"], unit="hour")).to_pylist())
+            forgotten.update(found)
+            hours.update(pc.unique(pc.floor_temporal(batch["event_time"], unit="hour")).to_pylist())
     return Found(frozenset(forgotten), frozenset(hours))
 
 
-def _erase_rows(
+def erase_rows(
     at: "TableAddress", chosen: "pads.Expression", first: Callable[[Mapping[str, Held]], None] | None = None
 ) -> int:
     """Take rows out of a table; return how many.

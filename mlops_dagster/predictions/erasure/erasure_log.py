@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from mlops_dagster.errors import StorageError
 from mlops_dagster.predictions.intervals import IntervalSet, Numbers
+from mlops_dagster.predictions.log.names import ERASURES_TABLE
 from mlops_dagster.predictions.records import ANSWERED
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from mlops_dagster.predictions.log.log import PredictionLog
-
-_TABLE = "erasures"
 
 Chosen = Literal["keys", "ids", "days"]
 Source: TypeAlias = tuple[str, str]
@@ -87,7 +86,7 @@ class Erasures:
         from mlops_dagster.predictions.log.delta import tables as delta
         from mlops_dagster.predictions.log.delta.errors import storage_errors
 
-        at = log.place.table(_TABLE)
+        at = log.place.table(ERASURES_TABLE)
         with storage_errors("read", at):
             rows = (
                 delta.dataset(at, columns.ERASURES)
@@ -107,6 +106,10 @@ class Erasures:
                 held.others |= others
                 numbers[row["erasure"]][row["process"]] |= answers | others
         return cls(tuple(steps.values()), numbers, by_source)
+
+    def begun(self) -> set[str]:
+        """Return the models whose last erasure was begun and not done."""
+        return {model for model, step in {each.model: each.step for each in self.steps}.items() if step == "begun"}
 
     def unfinished(self, logged: Mapping[Source, IntervalSet]) -> list[str]:
         """Describe the erasures begun and neither done nor made up for by a later one; some may be under way."""
@@ -138,7 +141,7 @@ def note(log: "PredictionLog", step: Erasure, held: Mapping[str, Held]) -> None:
         for process, numbers in held.items()
     ]
     rows = pa.Table.from_pylist(lines or [common], schema=columns.ERASURES)
-    at = log.place.table(_TABLE)
+    at = log.place.table(ERASURES_TABLE)
     if not delta.append(at, delta.open_or_create(at, columns.ERASURES), rows, {}):
         raise StorageError(f"the record of erasures at {at.uri} cannot be written now; run the erasure again")
 

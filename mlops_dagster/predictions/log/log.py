@@ -20,7 +20,7 @@ from mlops_dagster.errors import (
 from mlops_dagster.predictions.log.labelled import duckdb_with, with_labels
 from mlops_dagster.predictions.log.location import LogLocation
 from mlops_dagster.predictions.log.maintenance import maintaining
-from mlops_dagster.predictions.log.names import LABELS_TABLE, predictions_table
+from mlops_dagster.predictions.log.names import ERASURES_TABLE, LABELS_TABLE, predictions_table
 from mlops_dagster.predictions.log.writer import LogWriter
 from mlops_dagster.predictions.records import ANSWERED, Role
 from mlops_dagster.predictions.spool.locking import shipping_lock
@@ -265,7 +265,7 @@ class PredictionLog:
             yield delta.dataset(at, columns.PREDICTIONS, first=first, last=last)
 
     def _tables(self) -> list[str]:
-        return [*(predictions_table(model) for model in self.models()), LABELS_TABLE]
+        return [*(predictions_table(model) for model in self.models()), LABELS_TABLE, ERASURES_TABLE]
 
     @contextmanager
     def label_rows(self, *, since: datetime | None = None) -> "Iterator[pads.Dataset]":

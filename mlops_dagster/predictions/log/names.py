@@ -3,6 +3,7 @@
 from typing import Final
 
 LABELS_TABLE: Final = "labels"
+ERASURES_TABLE: Final = "erasures"
 
 
 def process_transaction(process: str) -> str:

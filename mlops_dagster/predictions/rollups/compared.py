@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, Table, func, select
@@ -105,22 +105,6 @@ def arm_cohorts(rollups: Rollups, model: str, version: str, since: datetime, unt
         .group_by("cohort")
     )
     return {_time(row[0]): Cohort(int(row[1]), int(row[2])) for row in rollups.rows(query)}
-
-
-def champion_days(rollups: Rollups, model: str, version: str, since: datetime, until: datetime) -> dict[date, Cohort]:
-    """Return the rows that a version answered as champion, and how many have a label, by day (UTC)."""
-    day = (minutes.c.minute // MINUTES_A_DAY).label("day")
-    query = (
-        select(day, func.sum(minutes.c.rows - minutes.c.failed_rows), func.sum(minutes.c.labelled))
-        .join_from(arms, minutes, arms.c.id == minutes.c.arm)
-        .where(arms.c.model == model, arms.c.version == version, arms.c.role == "champion")
-        .where(within(minutes, since, until))
-        .group_by("day")
-    )
-    return {
-        from_microseconds(row[0] * MINUTES_A_DAY * MINUTE).date(): Cohort(int(row[1]), int(row[2]))
-        for row in rollups.rows(query)
-    }
 
 
 def _cohort(table: Table) -> ColumnElement[int]:

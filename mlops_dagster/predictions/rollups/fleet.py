@@ -2,12 +2,13 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, NamedTuple, TypeAlias
 
 from sqlalchemy import ColumnElement, Label, Select, Table, func, select
 
 from mlops_dagster.predictions.records import SERVED, from_microseconds, microseconds
+from mlops_dagster.predictions.rollups.compared import Cohort
 from mlops_dagster.predictions.rollups.counting.tally import DAY, HOUR, MINUTE
 from mlops_dagster.predictions.rollups.latency import LatencySummary, summarize
 from mlops_dagster.predictions.rollups.queries import of_arms, sum_of, within
@@ -109,6 +110,20 @@ def totals_by_day(rollups: Rollups, since: datetime, until: datetime) -> dict[st
         for model, at, *counts in rollups.rows(_totals(part, [arms.c.model], DAY)):
             of_model, day, its = found[model], from_microseconds(at * DAY), Totals(*counts)
             of_model[day] = of_model[day] + its if day in of_model else its
+    return dict(found)
+
+
+def champion_days(rollups: Rollups, model: str, version: str, since: datetime, until: datetime) -> dict[date, Cohort]:
+    """Return the rows that a version answered as champion, and how many have a label, by day (UTC)."""
+    found: defaultdict[date, Cohort] = defaultdict(lambda: Cohort(0, 0))
+    for part in _parts(since, until, DAY):
+        c, its = part.table.c, (arms.c.model == model) & (arms.c.version == version) & (arms.c.role == "champion")
+        query = of_arms(part.table, part.begun(DAY), func.sum(c.rows - c.failed_rows), sum_of(part.table, "labelled"))
+        for at, units, labelled in rollups.rows(
+            query.where(its, part.at.between(part.first, part.last)).group_by("at").order_by("at")
+        ):
+            day = from_microseconds(at * DAY).date()
+            found[day] = Cohort(found[day].units + int(units), found[day].labelled + int(labelled))
     return dict(found)
 
 

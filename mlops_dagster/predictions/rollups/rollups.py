@@ -1,17 +1,28 @@
 """Counts per minute and hour of everything that was served, made from the entries of spools."""
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime
 
-from mlops_dagster.database import purge_database, reading, writing
+from mlops_dagster.database import purge_database, reading, removing, writing
 from mlops_dagster.errors import CorruptedError, CountsLostError
+from mlops_dagster.predictions.records import microseconds
 from mlops_dagster.predictions.rollups.counting.addition import add_tally, cursor, knows, move_cursor
 from mlops_dagster.predictions.rollups.counting.firsts import forget_keys
 from mlops_dagster.predictions.rollups.counting.fold import BinsOf, SlowMsOf, TaskOf, classification, tally
 from mlops_dagster.predictions.rollups.counting.tally import Tally
+from mlops_dagster.predictions.rollups.expiry import (
+    Unit,
+    forget_bad_keys,
+    forget_counts,
+    is_final,
+    set_final,
+    stretches,
+)
 from mlops_dagster.predictions.rollups.heartbeats import Pulse
 from mlops_dagster.predictions.rollups.reading import RollupReader
 from mlops_dagster.predictions.rollups.tables import (
-    HEARTBEATS,
+    KEPT,
     TABLES,
     cursors,
 )
@@ -83,13 +94,15 @@ class Rollups(RollupReader):
 
         A model whose tallies raise CorruptedError has no counts then; these models are returned, with the reasons. If
         there are counts of this spool, all counts are deleted, as those of several spools cannot be told apart; the
-        counts of other spools are then missing, and `catch_up` of these spools raises CountsLostError.
+        counts of other spools are then missing, and `catch_up` of these spools raises CountsLostError. Counts of times
+        of which the log has no rows any more (`forget_old`) stay.
         """
         unreadable = {}
         with writing(self._database, "mlops_dagster rollups") as connection:
             if knows(connection, spool.id):
-                for table in (each for each in TABLES.sorted_tables if each not in HEARTBEATS):
-                    connection.execute(table.delete())
+                for table in (each for each in TABLES.sorted_tables if each not in KEPT):
+                    last = is_final(table)
+                    connection.execute(table.delete() if last is None else table.delete().where(~last))
             for model, tallies in by_model.items():
                 try:
                     with connection.begin_nested():
@@ -105,6 +118,39 @@ class Rollups(RollupReader):
         with writing(self._database, "mlops_dagster rollups") as connection:
             forget_keys(connection, model, keys)
         purge_database(self._database)
+
+    def forget_old(
+        self,
+        model: str,
+        before: Mapping[Unit, datetime],
+        *,
+        logged_since: datetime | None,
+        salts: Collection[str] | None,
+        dry_run: bool = False,
+    ) -> dict[Unit, int]:
+        """Delete a model's counts before a time for each unit; return how many rows went. Raises StorageError.
+
+        Args:
+            model: the model.
+            before: the time for counts by the minute, by the hour and by the day.
+            logged_since: the time since when the log has rows: a recount keeps earlier counts; None if it has all.
+            salts: the salts of deployments whose first bad events are still counted; None for all.
+            dry_run: only count.
+        """
+        gone: Counter[Unit] = Counter()
+        with reading(self._database) as connection:
+            ends = {unit: list(stretches(connection, model, unit, at)) for unit, at in before.items()}
+        for unit, at in before.items():
+            for end in [microseconds(at)] if dry_run else ends[unit]:
+                with removing(self._database, "mlops_dagster rollups", dry_run=dry_run) as connection:
+                    gone[unit] += forget_counts(connection, model, unit, end, dry_run=dry_run)
+        if not dry_run:
+            with writing(self._database, "mlops_dagster rollups") as connection:
+                if salts is not None:
+                    forget_bad_keys(connection, model, salts)
+                if logged_since is not None:
+                    set_final(connection, model, logged_since)
+        return dict(gone)
 
     def _cursor(self, spool: Spool) -> int:
         with reading(self._database) as connection:

@@ -47,6 +47,15 @@ heartbeat_processes = Table(
     sqlite_with_rowid=False,
 )
 
+final = Table(
+    "final",
+    TABLES,
+    Column("model", String, primary_key=True),
+    Column("at", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""The time before which a model's counts are final, as the log has no rows of then any more, in microseconds."""
+
 HEARTBEATS = (heartbeats, heartbeat_processes)
 """Heartbeats, which a recount keeps: they are not counts, and those of a lost spool would not be written again."""
 
@@ -72,6 +81,9 @@ minutes = Table(
     Column("first_error_at", BigInteger),
     sqlite_with_rowid=False,
 )
+
+KEPT = (*HEARTBEATS, final)
+"""Tables that a recount leaves as they are."""
 
 COARSE = ("requests", "errors", "slow", "rows", "failed_rows", "labelled", "wrong")
 # The same by the hour and by the day: a month of a thousand models is too many minutes to add up for a page.

@@ -6,11 +6,11 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Select, insert, select, update
+from sqlalchemy import Connection, Select, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from mlops_dagster.clock import SystemClock, in_utc
-from mlops_dagster.database import looking, migrate, open_database, reading, writing
+from mlops_dagster.database import looking, migrate, open_database, reading, remove, removing, writing
 from mlops_dagster.documents.readable import Followed, readable
 from mlops_dagster.errors import AlreadyRunningError, RolloutNotFoundError, UnreadableError
 from mlops_dagster.rollout.decide import highest
@@ -203,7 +203,10 @@ class RolloutStore:
         with reading(self._engine) as connection:
             row = connection.execute(select(decisions).where(decisions.c.id == decision_id)).one_or_none()
         if row is None:
-            raise RolloutNotFoundError(f"no decision {decision_id}; `mlops rollouts list` shows the rollouts")
+            raise RolloutNotFoundError(
+                f"no decision {decision_id}; `mlops rollouts list` shows the rollouts, and `mlops retention show` for "
+                "how long the decisions of those that ended are kept"
+            )
         return decision_of(row)
 
     def decisions(self, rollout_id: int) -> Sequence[Decision]:
@@ -216,6 +219,19 @@ class RolloutStore:
         """Return the newest decision of a rollout; None if there is none yet."""
         with reading(self._engine) as connection:
             return _last_decision(connection, rollout_id)
+
+    def forget_decisions(self, model: str, ended_before: datetime, *, dry_run: bool = False) -> int:
+        """Delete the decisions of rollouts that ended before a time; return how many. The rollouts themselves stay.
+
+        With its rollout it is remembered that a version was tried. A rollout that cannot be read keeps its decisions.
+        """
+        over = [
+            each.id for each in self.list(model) if each.ended_at is not None and each.ended_at < in_utc(ended_before)
+        ]
+        newest = select(func.max(decisions.c.id)).scalar_subquery()  # it stays, so that no number is given twice
+        its = decisions.c.rollout_id.in_(over) & (decisions.c.id < newest)
+        with removing(self._engine, dry_run=dry_run) as connection:
+            return remove(connection, decisions, its, dry_run=dry_run)
 
     def close(self) -> None:
         """Close the connections to the database."""

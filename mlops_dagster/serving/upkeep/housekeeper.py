@@ -36,6 +36,7 @@ MEASURE_SECONDS = 5.0
 LABEL_SECONDS = 1.0
 SETTLE_SECONDS = 60.0
 PRUNE_SECONDS = 60.0
+FORGET_SECONDS = 3600.0
 LABEL_DEBT_SECONDS = 30.0
 FOLLOW_SECONDS = 2.0
 AUDIT_EVERY = timedelta(hours=6)
@@ -112,6 +113,7 @@ def _duties(stores: Stores, housekeeping: Shipper, telemetry: Telemetry, telling
         PeriodicTask("labels", LABEL_SECONDS, housekeeping.exchange_labels, telemetry, at_once=True),
         PeriodicTask("labels of nobody", SETTLE_SECONDS, housekeeping.settle_labels, telemetry),
         PeriodicTask("label index", PRUNE_SECONDS, housekeeping.prune_labels, telemetry),
+        PeriodicTask("old counts", FORGET_SECONDS, housekeeping.forget_old_counts, telemetry),
         PeriodicTask("left behind", SETTLE_SECONDS, housekeeping.shed_of_the_dead, telemetry, at_once=True),
         PeriodicTask("tokens", FOLLOW_TOKENS_SECONDS, stores.tokens.copy, telemetry, at_once=True),
         PeriodicTask("tidy", TIDY_SECONDS, stores.log.tidy, telemetry),

@@ -5,9 +5,10 @@ from datetime import datetime, timedelta
 
 from mlops_dagster.alerting import Reading, Rule, Severity
 from mlops_dagster.errors import CountsLostError
-from mlops_dagster.predictions import Consumer, LabelDebt, Recounted, Rollups, Taken, recount
+from mlops_dagster.predictions import Consumer, LabelDebt, Recounted, Rollups, Taken, Unit, recount
 from mlops_dagster.predictions.rollups.counting.fold import BinsOf
 from mlops_dagster.predictions.spool.held import HeldTable
+from mlops_dagster.retention import Kind
 from mlops_dagster.rollout import RolloutPolicy
 from mlops_dagster.serving.deployed.registry_cache import RegistryCache
 from mlops_dagster.serving.plane.known_tasks import KnownTasks
@@ -168,6 +169,20 @@ class Shipper:
     def prune_labels(self) -> int:
         """Stop awaiting labels of predictions older than MLOPS_LABEL_DAYS; return the number of these predictions."""
         return self._stores.feedback.prune(self._label_period)
+
+    def forget_old_counts(self) -> None:
+        """Delete old counts of this machine where decisions read shared ones: retention itself deletes only those.
+
+        Its record says from when on the shared ones are whole; a running rollout keeps its counts.
+        """
+        stores = self._stores
+        if stores.shared_rollups is None:
+            return
+        for model, since in stores.retention.since().items():
+            rollout = stores.rollouts.active(model)
+            at = min([since[Kind.MINUTE_COUNTS], *([] if rollout is None else [rollout.started_at])])
+            before: dict[Unit, datetime] = {"minute": at, "hour": at, "day": at}
+            stores.local_rollups.forget_old(model, before, logged_since=None, salts=None)
 
     def flush(self, *, log: bool) -> dict[str, int]:
         """Bring all entries of the spool into the rollups (and, with `log`, the log); return counts of each step."""

@@ -38,9 +38,9 @@ FILES = {
         "    return load_from_defs_folder(path_within_project=Path(__file__).parent)\n"
     ),
     f"{PACKAGE}/defs/shared.py": (
-        "import dagster as dg\nfrom mlops_dagster.defs import alert_delivery, alerts, catalogue, resources\n"
+        "import dagster as dg\nfrom mlops_dagster.defs import alert_delivery, alerts, catalogue, resources, retention\n"
         "shared = dg.Definitions.merge(\n"
-        "    resources.shared, dg.load_definitions_from_modules([alert_delivery, alerts, catalogue]))\n"
+        "    resources.shared, dg.load_definitions_from_modules([alert_delivery, alerts, catalogue, retention]))\n"
     ),
     f"{PACKAGE}/trainer.py": """\
 from pathlib import Path

@@ -2,6 +2,8 @@
 
 import dagster as dg
 
-from mlops_dagster.defs import alert_delivery, alerts, catalogue, resources
+from mlops_dagster.defs import alert_delivery, alerts, catalogue, resources, retention
 
-shared = dg.Definitions.merge(resources.shared, dg.load_definitions_from_modules([alert_delivery, alerts, catalogue]))
+shared = dg.Definitions.merge(
+    resources.shared, dg.load_definitions_from_modules([alert_delivery, alerts, catalogue, retention])
+)

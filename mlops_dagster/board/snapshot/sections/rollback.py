@@ -9,6 +9,7 @@ from mlops_dagster.board.snapshot.view import View
 from mlops_dagster.clock import parse_time
 from mlops_dagster.errors import NotFoundError, UnreadableError
 from mlops_dagster.registry import Acknowledgement
+from mlops_dagster.retention import Kind
 from mlops_dagster.rollout import Decision
 
 
@@ -50,6 +51,8 @@ def _first_bad_at(view: View, event: AlertEvent, decision: Decision | None) -> d
         if not its:
             return None
         began = max(its)
+    if not _counted(view, event.model, began):
+        return None
     return view.stores.rollups.first_bad_at(event.model, event.version, began)
 
 
@@ -74,6 +77,12 @@ def _decision(view: View, decision: object) -> Decision | None:
         return view.stores.rollouts.decision(decision)
     except (NotFoundError, UnreadableError):
         return None
+
+
+def _counted(view: View, model: str, since: datetime) -> bool:
+    """Return whether the counts by the minute of a model are whole from a time on."""
+    whole = view.stores.retention.since().get(model, {}).get(Kind.MINUTE_COUNTS)
+    return whole is None or whole <= since
 
 
 def _seconds(begin: datetime | None, end: datetime | None) -> float | None:

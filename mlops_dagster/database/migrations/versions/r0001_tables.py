@@ -1,4 +1,4 @@
-"""All tables of the registry, the tokens, the rollouts, the alerts with their outbox, and the reports."""
+"""All tables of the registry, the tokens, the rollouts, the alerts with their outbox, the reports, and retention."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -9,6 +9,11 @@ down_revision = None
 RUNNING = sa.text("phase IN ('shadow', 'canary', 'watch')")
 OPEN = sa.text("resolved_at IS NULL")
 APPEND_ONLY = ("events", "alert_events")
+# Retention notes in `kept` from when on events are whole before it deletes any; sightings go with counts by the minute.
+EXPIRED = (
+    "OLD.at < (SELECT max(since) FROM kept WHERE model = OLD.model "
+    "AND (kind = 'alerts' OR (kind = 'minute_counts' AND OLD.kind = 'seen')))"
+)
 
 
 def upgrade() -> None:
@@ -120,6 +125,7 @@ def upgrade() -> None:
     _make_tokens()
     _make_outbox()
     _make_reports()
+    _make_retention()
     if op.get_bind().dialect.name == "sqlite":
         _make_append_only_in_sqlite()
     else:
@@ -285,19 +291,41 @@ def _make_reports() -> None:
     )
 
 
+def _make_retention() -> None:
+    op.create_table(
+        "kept",
+        sa.Column("model", sa.String, primary_key=True),
+        sa.Column("kind", sa.String, primary_key=True),
+        sa.Column("since", sa.String, nullable=False),
+    )
+    op.create_table(
+        "retentions",
+        sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("at", sa.String, nullable=False),
+        sa.Column("actor", sa.String, nullable=False),
+        sa.Column("kind", sa.String, nullable=False),
+        sa.Column("models", sa.Integer, nullable=False),
+        sa.Column("removed", sa.Integer, nullable=False),
+    )
+
+
 def _make_append_only_in_sqlite() -> None:
     for table in APPEND_ONLY:
         for change in ("UPDATE", "DELETE"):
+            but = f"WHEN ({EXPIRED}) IS NOT TRUE " if (table, change) == ("alert_events", "DELETE") else ""
             op.execute(
-                f"CREATE TRIGGER {table}_refuse_{change.lower()} BEFORE {change} ON {table} "
+                f"CREATE TRIGGER {table}_refuse_{change.lower()} BEFORE {change} ON {table} {but}"
                 f"BEGIN SELECT RAISE(ABORT, '{table} are append-only'); END"
             )
 
 
 def _make_append_only_in_postgresql() -> None:
+    expired = (
+        f"IF TG_TABLE_NAME = 'alert_events' AND TG_OP = 'DELETE' THEN IF {EXPIRED} THEN RETURN OLD; END IF; END IF;"
+    )
     op.execute(
         "CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS "
-        "$$ BEGIN RAISE EXCEPTION '% are append-only', TG_TABLE_NAME; END $$"
+        f"$$ BEGIN {expired} RAISE EXCEPTION '% are append-only', TG_TABLE_NAME; END $$"
     )
     for table in APPEND_ONLY:
         op.execute(

@@ -162,6 +162,7 @@ def _create(at: TableAddress, schema: pa.Schema) -> DeltaTable:
         partition_by=["date"],
         configuration={
             "delta.appendOnly": "true",
+            "delta.logRetentionDuration": "interval 7 days",  # as long as earlier versions can be read
             "delta.dataSkippingStatsColumns": ",".join(name for name in INDEXED if name in schema.names),
         },
         storage_options=at.options,

@@ -49,10 +49,23 @@ def tidy(at: TableAddress) -> None:
             )
         except CommitFailedError:
             return
-        table.create_checkpoint()
-        make_durable(at, table)
-        if table.vacuum(full=True, dry_run=True):
-            table.vacuum(full=True, dry_run=False)
+        _drop_old(at, table)
+
+
+def remove_old_files(at: TableAddress) -> None:
+    """Remove the files and the entries of the table's own log that no version of the last week needs."""
+    table = open_table(at)
+    if table is not None:
+        with storage_errors("remove old files of", at):
+            _drop_old(at, table)
+
+
+def _drop_old(at: TableAddress, table: DeltaTable) -> None:
+    table.create_checkpoint()
+    make_durable(at, table)
+    table.cleanup_metadata()
+    if table.vacuum(full=True, dry_run=True):
+        table.vacuum(full=True, dry_run=False)
 
 
 @contextmanager

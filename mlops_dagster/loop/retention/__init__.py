@@ -1,0 +1,1 @@
+"""Retention of all stores: what may go by the models' policies, and its removal."""
