@@ -16,7 +16,10 @@ import pandas as pd
 import pytest
 from dagster._core.events import DagsterEvent  # no public name
 from dagster._daemon.monitoring.run_monitoring import check_run_timeout
+from typer.testing import CliRunner
 
+from mlops_dagster.board.snapshot import snapshot
+from mlops_dagster.cli import app
 from mlops_dagster.components.keys import key_of
 from mlops_dagster.components.sensors import retraining_failures
 from mlops_dagster.components.sensors.retraining_failures import retraining_killed
@@ -489,8 +492,12 @@ def test_a_run_that_nobody_ends_blocks_no_retraining_for_ever(home: Path, instan
 def test_a_fleet_that_is_due_at_once_is_retrained_in_turn(
     home: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As many at a time as the setting says, the gravest first; one that failed today leaves its place to others."""
+    """As many at a time as the setting says, the gravest first; one that failed today leaves its place to others.
+
+    The others are told as waiting, in Dagster, on the page and by the CLI.
+    """
     monkeypatch.setenv("MLOPS_MAX_RETRAININGS", "2")
+    monkeypatch.setenv("MLOPS_HOME", str(home))
     weekly = RetrainingPolicy(cadence="weekly")
     names = [f"shop-{letter}" for letter in "abcd"]
     specs = [SPEC.model_copy(update={"model": name, "retraining": weekly}) for name in (MODEL, *names)]
@@ -512,7 +519,16 @@ def test_a_fleet_that_is_due_at_once_is_retrained_in_turn(
         tags = {**job.run_tags, **request.tags, "dagster/run_key": str(request.run_key)}
         return instance.create_run_for_job(job, run_config=dict(request.run_config), tags=tags)
 
+    def waiting() -> str:
+        content = snapshot(house_at(home, NOON), NOON).watching.content
+        assert content is not None
+        assert content.retrainings in CliRunner().invoke(app, ["models", "list"]).stderr
+        return content.retrainings
+
     first, second = asked()
+    said = waiting()
+    assert said.startswith("3 retrainings wait for their turn (MLOPS_MAX_RETRAININGS is 2): shop-")
+    assert second.job_name not in {f"{name.replace('-', '_')}_retrain" for name in said.split(": ")[1].split(", ")}
     assert first.job_name == "flights_retrain"
     assert [each.run_key for each in asked()] == [first.run_key, second.run_key], "which Dagster launches once"
     runs = [launch(each) for each in (first, second)]

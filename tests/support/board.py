@@ -64,7 +64,14 @@ def example() -> Snapshot:
         past=False,
         page=Page(1, 2, 22, None),
         watching=_now(
-            Watching("well", AT - timedelta(seconds=12), 12.0, 214, ("duty:ship gives no sign of life since 12:20",))
+            Watching(
+                "well",
+                AT - timedelta(seconds=12),
+                12.0,
+                214,
+                ("duty:ship gives no sign of life since 12:20",),
+                retrainings="1 retraining waits for its turn (MLOPS_MAX_RETRAININGS is 2): shop",
+            )
         ),
         figures=_figures(),
         alerts=_now(_alerts()),

@@ -20,11 +20,16 @@ def list_versions(
     json: Json = False,
 ) -> None:
     """List every version: training date, accuracy, stage, and share of the traffic."""
-    registry = open_stores().registry
+    from mlops_dagster.loop.retraining.in_turn import BEAT
+
+    stores = open_stores()
+    registry = stores.registry
     names = registry.models() if model is None else [model]
     found = [(version, registry.deployment(name)) for name in names for version in registry.list(name)]
     if not found:
         hint("no versions yet; `mlops models register NAME ARTIFACT` makes the first")
+    for waiting in (beat.note for beat in stores.beats.list() if beat.name == BEAT and beat.note):
+        hint(waiting)
     if json:
         print_json([summary(version, deployment) for version, deployment in found])
         return

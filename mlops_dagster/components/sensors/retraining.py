@@ -1,7 +1,7 @@
 """The fleet's sensor that starts retrainings: on drift, on bad performance or on the cadence, the first that comes."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import dagster as dg
 
@@ -12,10 +12,12 @@ from mlops_dagster.components.sensors.own import sensor
 from mlops_dagster.components.sensors.training_runs import retrain_job, training_runs, unfinished_trainings
 from mlops_dagster.loop.fleet import in_short, look_at_each
 from mlops_dagster.loop.retraining.consider import consider_retraining
-from mlops_dagster.loop.retraining.in_turn import take_turns
+from mlops_dagster.loop.retraining.in_turn import BEAT, queue, take_turns
 from mlops_dagster.loop.shown.training import decision_tags
 from mlops_dagster.loop.spec import ModelSpec
 from mlops_dagster.retraining.policy import RetrainDecision
+
+EVERY = timedelta(minutes=1)
 
 
 def retraining_sensor(
@@ -24,7 +26,7 @@ def retraining_sensor(
     """Return the sensor `retraining`, which launches the job `retrain` of a model, one of `jobs`."""
     by_model = {spec.model: spec for spec in specs}
 
-    @sensor("retraining", seconds=60, jobs=jobs)
+    @sensor("retraining", seconds=EVERY.seconds, jobs=jobs)
     def retraining(context: dg.SensorEvaluationContext, platform: Platform) -> dg.SensorResult | dg.SkipReason:
         stores, instance = platform.stores(), context.instance
         now, most = stores.clock.now(), stores.settings.max_retrainings
@@ -32,6 +34,7 @@ def retraining_sensor(
         looks = look_at_each(specs, lambda spec: consider_retraining(stores, spec, runs[spec.model]))
         tried = _tried(instance, [model for model, found in looks.found.items() if found.retrain], now)
         turn = take_turns(looks.found, tried, most=most, unfinished=unfinished_trainings(instance), day=now.date())
+        stores.beats.beat(BEAT, EVERY, note=queue(turn.waiting, most))
         if turn.models:  # models that could not be looked at are in the log, and fail the next tick
             return dg.SensorResult([_request(by_model[model], looks.found[model], now) for model in turn.models])
         looks.check()

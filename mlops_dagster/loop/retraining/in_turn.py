@@ -1,13 +1,19 @@
 """The models of a fleet that are retrained next, when many ask for it at the same time. Pure."""
 
 import hashlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import get_args
+from typing import Final, get_args
 
 from mlops_dagster.documents.texts import counted
 from mlops_dagster.retraining.policy import RetrainDecision, Trigger
+
+BEAT: Final = "sensor:retraining"
+"""The name of the beat of each look at whose turn it is; its note is the queue."""
+
+_NAMED: Final = 10
+"""The number of waiting models that are named at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +21,8 @@ class Turn:
     """The models whose retraining starts now, and the reason why each other model's does not."""
 
     models: list[str]
+    waiting: list[str]
+    """The models that are due and wait for a place, in the order of their turn."""
     waits: Mapping[str, str]
 
 
@@ -31,21 +39,23 @@ def take_turns(
         day: the day.
     """
     waiting = {model: found for model, found in decisions.items() if found.retrain and model not in tried}
+    order = in_turn(waiting, day)
+    free = max(most - unfinished, 0)
     full = f"waits until one of {counted(most, 'retrainings')} has ended, the most that MLOPS_MAX_RETRAININGS allows"
     waits = {model: found.reason for model, found in decisions.items() if not found.retrain}
     waits |= {**dict.fromkeys(tried, "was tried today"), **dict.fromkeys(waiting, full)}
-    return Turn(in_turn(waiting, most - unfinished, day), waits)
+    return Turn(order[:free], order[free:], waits)
 
 
-def in_turn(asked: Mapping[str, RetrainDecision], free: int, day: date) -> list[str]:
-    """Return the models whose retraining may start now, `free` of those that `asked` at most.
+def in_turn(asked: Mapping[str, RetrainDecision], day: date) -> list[str]:
+    """Return the models that `asked` for a retraining, in the order of their turn.
 
-    Facts about answers come before drift, and drift before the calendar; else the order is drawn anew for each day, so
-    that no model waits for ever because of its name.
+    Facts about answers come before drift, and drift before the calendar; else the order is drawn by name anew for each
+    day, so that no model waits for ever because of its name.
 
     >>> asked = {"shop": RetrainDecision(True, "cadence", ""), "cards": RetrainDecision(True, "performance", "")}
-    >>> in_turn(asked, free=1, day=date(2026, 3, 1))
-    ['cards']
+    >>> in_turn(asked, day=date(2026, 3, 1))
+    ['cards', 'shop']
     """
     gravest_first = get_args(Trigger)
 
@@ -53,4 +63,17 @@ def in_turn(asked: Mapping[str, RetrainDecision], free: int, day: date) -> list[
         drawn = hashlib.sha256(f"{day} {model}".encode()).digest()
         return gravest_first.index(asked[model].trigger), drawn
 
-    return sorted(asked, key=place)[: max(free, 0)]
+    return sorted(asked, key=place)
+
+
+def queue(waiting: Sequence[str], most: int) -> str:
+    """Return a sentence about the models that wait for a place; empty if none waits.
+
+    >>> queue(["tea", "shop"], most=2)
+    '2 retrainings wait for their turn (MLOPS_MAX_RETRAININGS is 2): tea, shop'
+    """
+    if not waiting:
+        return ""
+    retrainings = "retraining waits for its" if len(waiting) == 1 else "retrainings wait for their"
+    more = f" and {len(waiting) - _NAMED} more" if len(waiting) > _NAMED else ""
+    return f"{len(waiting)} {retrainings} turn (MLOPS_MAX_RETRAININGS is {most}): {', '.join(waiting[:_NAMED])}{more}"

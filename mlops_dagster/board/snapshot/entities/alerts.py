@@ -21,6 +21,8 @@ class Watching:
     """The rules that are judged, of all models; None of a page about the past, as only the present ones are kept."""
     silent: tuple[str, ...]
     """The watchers that give no sign of life, each as a sentence."""
+    retrainings: str = ""
+    """The retrainings that wait for their turn, as a sentence; empty if none waits, or for the past."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from mlops_dagster.alerting import FLEET, Beat, Rule
 from mlops_dagster.alerting.silent import SILENT_AFTER, silent
 from mlops_dagster.board.snapshot.entities import Watching
 from mlops_dagster.board.snapshot.view import View
+from mlops_dagster.loop.retraining.in_turn import BEAT
 from mlops_dagster.loop.watching.watchers import LOOK
 
 _LATE_AFTER: Final = timedelta(minutes=1)
@@ -26,6 +27,7 @@ def watching(view: View) -> Watching:
         seconds=None if age is None else age.total_seconds(),
         rules=view.stores.watches.count(),
         silent=tuple(map(_said, silent(beats, view.at))),
+        retrainings=next((beat.note for beat in beats if beat.name == BEAT), ""),
     )
 
 
