@@ -1,4 +1,4 @@
-"""What may go: the time before which each kind of record of a model goes, by policy and by evidence in use. Pure."""
+"""The time before which each kind of record of a model goes, by policy and by evidence in use. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ _AGAIN: Final = timedelta(days=8)
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What may still be asked of a model's records, or rests on them."""
+    """The questions that may still be asked of a model's records, and what rests on them."""
 
     awaited: timedelta
     """How long a label is awaited."""

@@ -202,7 +202,7 @@ class Changes:
 
 
 def _answered_by(event: AlertEvent | None, alert: Alert) -> Alert | None:
-    """Return an alert of the same model with what was done about it; None if the event is no reaction to it."""
+    """Return an alert of the same model with what was done about it; None unless the event is a reaction to it."""
     reaction = None if event is None or event.model != alert.model else reaction_of(event)
     if event is None or reaction is None or not reaction.answers(alert.rule, alert.version):
         return None

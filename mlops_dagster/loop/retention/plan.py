@@ -17,7 +17,7 @@ _CITED: Final = timedelta(days=2)
 
 @dataclass(frozen=True, slots=True)
 class RetentionPlan:
-    """What may go of one model."""
+    """The records of one model that may go."""
 
     model: str
     policy: RetentionPolicy

@@ -182,7 +182,7 @@ class Traffic(Promotion):
             sql.see_worker(connection, process, now, forget_before=now - _WORKER_FORGOTTEN)
 
     def leave(self, process: str) -> None:
-        """Say that the worker `process` has ended: nobody waits for it any more."""
+        """Say that the worker `process` has ended, so that it is not waited for."""
         with writing(self._engine, patience=_LEAVE_SECONDS) as connection:
             sql.remove_worker(connection, process)
 
