@@ -361,7 +361,7 @@ def test_what_is_muted_after_people_were_told_ends_in_their_channels_until_that_
     page(world, "c")
     world.deliver()
     world.later(seconds=1)
-    assert (world.pager.open, world.github.open, world.bus.open, world.prom.open) == ({}, [], set(), set())
+    assert (world.pager.open, world.github.open, world.bus.open, world.prom.open) == ({}, [], set(), [])
     (issue,) = world.github.issues
     assert issue.comments[-1]["body"].startswith(r"**\[MUTED\] churn: nulls 0.6 %**")
     assert f"Muted by silence {silence.id}; if it is still open" in issue.comments[-1]["body"]
@@ -381,7 +381,7 @@ def test_what_is_muted_after_people_were_told_ends_in_their_channels_until_that_
     for subject in "abc":
         end(world, subject)
     world.settle()
-    assert (world.pager.open, world.github.open, world.bus.open, world.prom.open) == ({}, [], set(), set())
+    assert (world.pager.open, world.github.open, world.bus.open, world.prom.open) == ({}, [], set(), [])
     assert Counter(world.pager.incidents) == {key("a"): 2, key("c"): 1}
     assert not world.refused
 

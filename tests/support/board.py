@@ -228,6 +228,7 @@ def _alerts() -> Alerts:
         commands=("mlops alerts ack 41 --reason '...'", "mlops log slowest classifier"),
         runbook=f"{RUNBOOKS}/p99_ms.html",
         dagster=f"{DAGSTER}/assets/classifier/deployment",
+        retraining=None,
     )
     wrong = replace(
         late,

@@ -9,7 +9,6 @@ from mlops_dagster.cli.arguments import Json, time_of
 from mlops_dagster.cli.completion import model_names
 from mlops_dagster.cli.output import hint, minute, print_json, right, table
 from mlops_dagster.cli.running import open_stores
-from mlops_dagster.retention import Kind
 
 if TYPE_CHECKING:
     from mlops_dagster.alerting import Alert
@@ -22,6 +21,8 @@ def list_alerts(
     json: Json = False,
 ) -> None:
     """List what is wrong and the action taken on it, of the whole fleet or of a model."""
+    from mlops_dagster.retention import Kind
+
     then = time_of(at)
     if then is not None and resolved:
         raise typer.BadParameter("lists what was open then, not --all", param_hint="--at")

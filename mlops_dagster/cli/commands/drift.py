@@ -9,7 +9,6 @@ from rich.text import Text
 from mlops_dagster.cli.arguments import Json, Model
 from mlops_dagster.cli.output import NONE, Cell, hint, print_json, right, say, table
 from mlops_dagster.cli.running import open_stores
-from mlops_dagster.retention import Kind
 
 if TYPE_CHECKING:
     from mlops_dagster.monitoring.comparison.compare import Between
@@ -40,6 +39,7 @@ def drift(
     from mlops_dagster.monitoring.comparison.compare import between
     from mlops_dagster.monitoring.comparison.counts import count, recount
     from mlops_dagster.monitoring.comparison.selectors import EVER, parse_side
+    from mlops_dagster.retention import Kind
     from mlops_dagster.retraining.signals import DriftSignal
     from mlops_dagster.retraining.weigh import weigh
 

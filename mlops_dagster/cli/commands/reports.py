@@ -9,7 +9,6 @@ from mlops_dagster.cli.arguments import Json, Model, time_of
 from mlops_dagster.cli.output import NONE, facts, minute, print_json, right, say, table, title
 from mlops_dagster.cli.running import open_stores, speaks
 from mlops_dagster.errors import NotFoundError
-from mlops_dagster.retention import Kind as Kept
 
 if TYPE_CHECKING:
     from mlops_dagster.reports import Report
@@ -70,6 +69,8 @@ def show(
     json: Json = False,
 ) -> None:
     """Show one report with its whole content; raises NotFoundError if it does not exist."""
+    from mlops_dagster.retention import Kind as Kept
+
     stores, begun, then = open_stores(), time_of(start), time_of(at)
     if then is not None:
         stores.retention.check_shown(then, model)

@@ -8,7 +8,6 @@ from mlops_dagster.cli.arguments import Json
 from mlops_dagster.cli.completion import model_names
 from mlops_dagster.cli.output import NONE, hint, minute, print_json, right, table, title
 from mlops_dagster.cli.running import open_stores
-from mlops_dagster.retention import Kind, RetentionPolicy, shown_since
 
 
 def show(
@@ -17,6 +16,8 @@ def show(
     json: Json = False,
 ) -> None:
     """Show how long each kind of record is kept, from when on it is whole, and what the last passes removed."""
+    from mlops_dagster.retention import Kind, RetentionPolicy, shown_since
+
     stores = open_stores()
     since = stores.retention.since()
     models = [model] if model is not None else stores.registry.models()
