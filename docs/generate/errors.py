@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from docs.generate.markdown import code, table
 from mlops_dagster import errors
-from mlops_dagster.http_status import status_of
+from mlops_dagster.access.http_status import status_of
 
 
 def page() -> str:

@@ -6,9 +6,9 @@ from http import HTTPStatus
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from mlops_dagster.access.http_status import status_of
 from mlops_dagster.board.rendering import render
 from mlops_dagster.errors import MlopsError
-from mlops_dagster.http_status import status_of
 
 
 def unless_known(request: Request, html: str, headers: dict[str, str]) -> Response:

@@ -7,8 +7,8 @@ from datetime import datetime
 import orjson
 from markupsafe import Markup, escape
 
-from mlops_dagster.dagster_pages import run_page
 from mlops_dagster.errors import NotFoundError
+from mlops_dagster.links.dagster import run_page
 from mlops_dagster.stores import Stores
 
 _MOST_ROWS = 500

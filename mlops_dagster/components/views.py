@@ -5,7 +5,7 @@ from typing import Any
 
 import dagster as dg
 
-from mlops_dagster.dagster_pages import prefix_of
+from mlops_dagster.links.dagster import prefix_of
 from mlops_dagster.loop.shown.checks import CheckResult
 from mlops_dagster.loop.shown.entries import (
     AssetLink,

@@ -29,15 +29,21 @@ from mlops_dagster.loop.shown.checks import (
     suite_of_hours,
 )
 from mlops_dagster.loop.shown.comparison import comparison_entries
-from mlops_dagster.loop.shown.days import day_entries, label_debt_entries, label_drift_entries, maturity_entries
 from mlops_dagster.loop.shown.entries import Data, Entries, FileLink, for_programs, links_to
-from mlops_dagster.loop.shown.hours import drift_entries, validation_entries
 from mlops_dagster.loop.shown.pages import (
     evidently_page,
     log_of,
     page_of_validation,
     pages_of_hours,
     profiles_of_hours,
+)
+from mlops_dagster.loop.shown.reports import (
+    day_entries,
+    drift_entries,
+    label_debt_entries,
+    label_drift_entries,
+    maturity_entries,
+    validation_entries,
 )
 from mlops_dagster.loop.spec import ModelSpec
 from mlops_dagster.reports import DAY, HOUR

@@ -8,9 +8,9 @@ from pydantic import AfterValidator, Field, model_validator
 
 from mlops_dagster.alerting import AlertPolicy
 from mlops_dagster.alerting.slo import SloPolicy
-from mlops_dagster.dagster_pages import prefix_of
 from mlops_dagster.documents.strict import StrictModel
 from mlops_dagster.errors import InvalidSuiteError, ModelNotFoundError
+from mlops_dagster.links.dagster import prefix_of
 from mlops_dagster.monitoring import ConceptPolicy, DriftPolicy, PerformancePolicy, ValidationPolicy
 from mlops_dagster.monitoring.validation.expectations.document import suite_document
 from mlops_dagster.names import MODEL_PATTERN, OWNER_PATTERN, check_model_name

@@ -9,11 +9,11 @@ from typing import Final
 from mlops_dagster.alerting.alert import FLEET, Alert, AlertEvent, EventKind, Reading, Severity
 from mlops_dagster.alerting.channels.commands import command_of
 from mlops_dagster.alerting.rule import Notice, Rule
-from mlops_dagster.board_pages import model_page
 from mlops_dagster.clock import in_utc
-from mlops_dagster.dagster_pages import asset_page, run_page
 from mlops_dagster.documents.strict import StrictModel
 from mlops_dagster.documents.texts import counted, singular
+from mlops_dagster.links.board import model_page
+from mlops_dagster.links.dagster import asset_page, run_page
 
 _ASSETS: Final[Mapping[str, str]] = {
     Rule.HEADLINE: "performance_report",

@@ -8,9 +8,9 @@ from pydantic import ValidationError
 
 from mlops_dagster.board.snapshot.entities import ArmCounts, ExplainedDecision, ImaginedLook, PolicyField
 from mlops_dagster.board.snapshot.sections.proofs import proofs
-from mlops_dagster.dagster_pages import asset_page
 from mlops_dagster.documents.readable import fields_of
 from mlops_dagster.errors import InvalidPolicyError
+from mlops_dagster.links.dagster import asset_page
 from mlops_dagster.loop.shown.rollouts import BY, answered, label_debt, labels_in_words, place
 from mlops_dagster.rollout import Decision, RolloutPolicy
 from mlops_dagster.rollout.replay import imagine, replay, untold

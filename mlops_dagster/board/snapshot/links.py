@@ -5,8 +5,8 @@ from math import ceil
 
 from mlops_dagster.alerting import FLEET
 from mlops_dagster.board.snapshot.view import View
-from mlops_dagster.dagster_pages import asset_page, run_page
-from mlops_dagster.grafana_pages import dashboard_page
+from mlops_dagster.links.dagster import asset_page, run_page
+from mlops_dagster.links.grafana import dashboard_page
 
 _HOUR = timedelta(hours=1)
 

@@ -13,8 +13,8 @@ from mlops_dagster.cli.models.facts import status, summary
 from mlops_dagster.cli.models.listing import event_document
 from mlops_dagster.cli.output import NONE, Cell, facts, minute, print_json, say, stdout, table, write_text
 from mlops_dagster.cli.running import open_stores
-from mlops_dagster.dagster_pages import run_page
 from mlops_dagster.errors import NotFoundError
+from mlops_dagster.links.dagster import run_page
 from mlops_dagster.loop.shown.versions import serving
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from mlops_dagster.cli.arguments import Json, Model
 from mlops_dagster.cli.output import NONE, facts, minute, print_json
 from mlops_dagster.cli.rollouts.listing import rollout_document
 from mlops_dagster.cli.running import open_stores
-from mlops_dagster.dagster_pages import asset_page
 from mlops_dagster.errors import RolloutNotFoundError
+from mlops_dagster.links.dagster import asset_page
 from mlops_dagster.loop.shown.rollouts import debt_in_words, label_debt, labels_in_words, place, still_needed
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from mlops_dagster.components.jobs.backfill_planner import catch_up
 from mlops_dagster.components.keys import key_of
 from mlops_dagster.components.partitions import CADENCE, DAILY, HOURLY, MODEL, WEEKLY, Cadence
 from mlops_dagster.components.platform import Platform
-from mlops_dagster.dagster_pages import prefix_of
+from mlops_dagster.links.dagster import prefix_of
 from mlops_dagster.loop.fleet import look_at_each
 from mlops_dagster.loop.judging.days_of_answers import changed_days
 from mlops_dagster.loop.judging.findings import REPORTS

@@ -9,7 +9,7 @@ import dagster as dg
 from mlops_dagster.clock import in_utc, parse_time
 from mlops_dagster.components.compat import NOT_FINISHED_STATUSES
 from mlops_dagster.components.keys import key_of
-from mlops_dagster.dagster_pages import prefix_of
+from mlops_dagster.links.dagster import prefix_of
 from mlops_dagster.loop.retraining.consider import TrainingRuns
 from mlops_dagster.loop.retraining.failed_runs import FailedRun, failed_at
 from mlops_dagster.loop.spec import ModelSpec

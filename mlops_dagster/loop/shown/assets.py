@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Final, NamedTuple
 
-from mlops_dagster.board_pages import model_page
+from mlops_dagster.links.board import model_page
 from mlops_dagster.loop.judging.validate_batches import BATCH
 from mlops_dagster.loop.shown.entries import Entries, PageLink
 from mlops_dagster.loop.spec import ModelSpec

@@ -12,7 +12,7 @@ from mlops_dagster.loop.judging.findings import HourOfDrift, outcome_of
 from mlops_dagster.loop.judging.judge_hours import ValidatedHours
 from mlops_dagster.loop.shown.champion import concept_in_words, floor_entries
 from mlops_dagster.loop.shown.entries import Entries, Table, finite
-from mlops_dagster.loop.shown.hours import drift_in_short, drift_summary, found_in, is_over, validation_summary
+from mlops_dagster.loop.shown.reports import drift_in_short, drift_summary, found_in, is_over, validation_summary
 from mlops_dagster.loop.spec import ModelSpec
 from mlops_dagster.monitoring import ConceptReport, ConceptVerdict
 from mlops_dagster.registry import ModelVersion, Validation

@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
-from mlops_dagster.dagster_pages import asset_page
 from mlops_dagster.documents.texts import counted
 from mlops_dagster.errors import told
+from mlops_dagster.links.dagster import asset_page
 from mlops_dagster.loop.judging.findings import HourOfDrift
 from mlops_dagster.loop.shown.entries import Entries, FileLink, PageLink
 from mlops_dagster.loop.spec import ModelSpec

@@ -3,8 +3,8 @@
 import orjson
 from starlette.responses import Response
 
+from mlops_dagster.access.http_status import status_of
 from mlops_dagster.errors import MlopsError
-from mlops_dagster.http_status import status_of
 from mlops_dagster.serving.protocol.tensors import Json
 
 

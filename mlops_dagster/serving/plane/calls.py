@@ -6,8 +6,8 @@ from datetime import datetime
 from functools import cached_property
 from typing import NamedTuple, TypedDict
 
+from mlops_dagster.access.http_status import status_of
 from mlops_dagster.errors import MlopsError, ModelTimeoutError, OnHoldError
-from mlops_dagster.http_status import status_of
 from mlops_dagster.predictions import Answered, PredictionRecord, Refusal, Role, speaking_row, unit_of
 from mlops_dagster.serving.deployed.in_force import InForce
 from mlops_dagster.serving.deployed.loaded_model import Columns, LoadedModel, Scores

@@ -4,7 +4,7 @@ import json
 from typing import TYPE_CHECKING, Final
 
 from mlops_dagster.extras import missing
-from mlops_dagster.grafana_pages import uid_of
+from mlops_dagster.links.grafana import uid_of
 from mlops_dagster.serving.telemetry.grafana.drift import DRIFT
 from mlops_dagster.serving.telemetry.grafana.fleet import FLEET
 from mlops_dagster.serving.telemetry.grafana.model import MODEL
