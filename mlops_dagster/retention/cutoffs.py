@@ -1,4 +1,4 @@
-"""The time before which each kind of record of a model goes, by policy and by evidence in use. Pure."""
+"""The time before which each kind of record of a model may go, by its policy and by the evidence in use. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ _AGAIN: Final = timedelta(days=8)
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """The questions that may still be asked of a model's records, and what rests on them."""
+    """The evidence of a model that is in use: decisions rest on it, or it may still be asked for."""
 
     awaited: timedelta
     """How long a label is awaited."""

@@ -31,6 +31,8 @@ class Kind(StrEnum):
 class RetentionPolicy(StrictModel):
     """The days for which each kind of record is kept; records that a decision still rests on are kept longer.
 
+    Most are kept for 400 days: a year, and a month to compare it in.
+
     Versions, model cards, deployments and the registry's events are kept for ever: they grow with what people and
     rollouts do, not with traffic.
     """
@@ -39,7 +41,7 @@ class RetentionPolicy(StrictModel):
         default=400,
         ge=1,
         le=LONGEST_DAYS,
-        description="days of the log (rows, labels, quarantine, scored batches): a year, and a month to compare it in",
+        description="days of the log (rows, labels, quarantine, scored batches)",
     )
     minute_counts_days: int = Field(
         default=123,
@@ -57,17 +59,15 @@ class RetentionPolicy(StrictModel):
     hour_reports_days: int = Field(
         default=123, ge=1, le=LONGEST_DAYS, description="days of hourly reports (drift, validation)"
     )
-    reports_days: int = Field(
-        default=800, ge=1, le=LONGEST_DAYS, description="days of daily and weekly reports: two years to compare"
-    )
+    reports_days: int = Field(default=400, ge=1, le=LONGEST_DAYS, description="days of daily and weekly reports")
     decisions_days: int = Field(
-        default=800,
+        default=400,
         ge=LEGAL_DAYS,
         le=LONGEST_DAYS,
         description="days after the end of a rollout for which its decisions are kept, with their evidence",
     )
     alerts_days: int = Field(
-        default=800,
+        default=400,
         ge=LEGAL_DAYS,
         le=LONGEST_DAYS,
         description="days after its resolution for which an alert is kept, with its events",

@@ -1,8 +1,10 @@
 """Catching up: every asset gets every partition, newest first, and none waits for, or runs again with, another's."""
 
+import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from datetime import timedelta
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlops_dagster.clock import ReplayedClock
+from mlops_dagster.components.jobs.old_runs import delete_old_runs
 from mlops_dagster.components.jobs.reports import reports_defs
 from mlops_dagster.components.partitions import CADENCE, HOURLY, RANGE_END, RANGE_START
 from mlops_dagster.loop.judging.catching_up import LONGEST_RUN, Stretch, due, stretches
@@ -183,7 +186,7 @@ class Fleet:
 
 
 def described(request: dg.RunRequest) -> tuple[str, str, list[str]]:
-    first, last = (request.tags[tag].removeprefix("2013-03-") for tag in (RANGE_START, RANGE_END))
+    first, last = (request.tags[tag].removeprefix("2013-03-").removeprefix("2013-") for tag in (RANGE_START, RANGE_END))
     return first, last, [key.path[0] for key in request.asset_selection or ()]
 
 
@@ -245,6 +248,28 @@ def test_a_broken_model_runs_by_itself_until_it_is_repaired(fleet: Fleet) -> Non
         fleet.hour(hour)
     assert fleet.hour(5) == [("01-04:00", "01-04:00", BOTH, True)]
     assert fleet.made == {(model, f"2013-03-01-0{hour}:00"): 1 for hour in range(5) for model in BOTH}
+
+
+def test_runs_that_are_deleted_leave_nothing_and_no_hour_over_31_days_old_is_asked_for_again(
+    fleet: Fleet, tmp_path: Path
+) -> None:
+    fleet.begins("old", 0)
+    assert fleet.hour(30) == [("01-00:00", "02-05:00", ["old"], True)]
+    (run,) = fleet.instance.get_runs()
+    tomorrow = datetime.now(UTC) + timedelta(days=1)
+    assert delete_old_runs(fleet.instance, tomorrow - timedelta(days=2)) == 0
+    assert [delete_old_runs(fleet.instance, tomorrow, dry_run=dry) for dry in (True, False)] == [1, 1]
+    assert fleet.instance.get_runs() == []
+    assert not [file for file in tmp_path.rglob("*") if run.run_id in file.name]
+    with closing(sqlite3.connect(tmp_path / "history" / "runs" / "index.db")) as events:
+        for table in ("event_logs", "asset_check_executions"):
+            assert events.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,)  # noqa: S608
+    assert fleet.instance.get_materialized_partitions(OLD) == set()
+
+    for hour, first, last in ((31 * 24 + 10, "01-10:00", "04-01-09:00"), (40 * 24, "10-00:00", "04-09-23:00")):
+        asked = fleet.tick(hour)
+        assert isinstance(asked, list)
+        assert [described(each) for each in asked] == [(first, last, ["old"])]
 
 
 @pytest.mark.parametrize("waiting", [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTED])
