@@ -48,19 +48,22 @@ class History:
         world.champion()
         self.stores = Stores(Settings(home=home, label_days=2), world.clock, actor="test")
         self.stores.registry.publish_policies(MODEL, {"retention": POLICY})
+        self.hours: list[datetime] = []
         versions = 0
         while world.clock.now() < START + DAYS * DAY:
             self.report()
             self.alert()
-            if self.chance.random() < 0.35:
+            left = (START + DAYS * DAY - world.clock.now()) / DAY
+            waits = 25 < left < 80  # so that a rollout lasts, from before the counts are kept until they can be shown
+            if not waits and self.chance.random() < (1 if 80 <= left < 90 else 0.35):
                 versions += 1
                 world.register(f"1.{versions}.0")
-                self.roll_out()
+                self.roll_out(1 if 80 <= left < 90 else self.chance.randrange(1, 8))
             world.serve(wins=2, losses=2, ties=3, hours=self.chance.choice((50, 100, 200)))
         self.stores.log.ship(world.spool)
 
-    def roll_out(self) -> None:
-        for _ in range(self.chance.randrange(1, 8)):
+    def roll_out(self, looks: int) -> None:
+        for _ in range(looks):
             self.world.serve(wins=1, losses=self.chance.choice((1, 1, 20)), ties=18)
             self.world.tick()
 
@@ -74,8 +77,9 @@ class History:
 
     def report(self) -> None:
         hour = self.world.clock.now().replace(minute=0, second=0, microsecond=0) - HOUR
-        for _ in range(self.chance.choice((1, 1, 2))):
-            self.stores.reports.save(DRIFT, MODEL, hour, HourOfDrift(), verdict="stable", champion="1.0.0")
+        self.hours.append(hour)
+        for each in (hour, self.chance.choice(self.hours[-8:])):  # an earlier one is made again
+            self.stores.reports.save(DRIFT, MODEL, each, HourOfDrift(), verdict="stable", champion="1.0.0")
         self.stores.reports.save(LABELS, MODEL, hour - 7 * DAY, WeekOfLabels(), verdict="stable")
         for files in (self.stores.profiles, self.stores.report_pages, self.stores.quarantine):
             files.put(f"{MODEL}/{hour:%Y-%m-%dT%H}.parquet", b"drawn")
@@ -89,7 +93,7 @@ class History:
             # The feed has the last 30 events, however old: it ends where they do.
             fed = [each for each in room.feed.content.entries if each.at >= since]
             found += [replace(room, feed=room.drift), fed, self.stores.alerts.as_of(at)]
-            found += [self.stores.reports.list(MODEL, at=at, last=5)]
+            found += [self.stores.reports.list(MODEL, at=at, last=40)]
         return found
 
 
