@@ -10,7 +10,7 @@ from sqlalchemy import MetaData, Table
 import mlops_dagster
 from docs.generate.markdown import code, table
 
-_PARTS = ("alerting", "predictions", "registry", "reports", "rollout")
+_PARTS = ("alerting", "predictions", "registry", "reports", "retention", "rollout")
 
 
 def page() -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,8 @@ from mlops_dagster.alerting import (
 )
 from mlops_dagster.clock import ReplayedClock
 from mlops_dagster.database import open_database
-from mlops_dagster.errors import ConflictError, InvalidInputError, NotFoundError
+from mlops_dagster.errors import ConflictError, InvalidInputError, NotFoundError, StorageError
+from mlops_dagster.retention import Kind, RetentionRecord
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
@@ -164,6 +166,33 @@ def test_the_events_say_what_an_alert_said_at_any_time_and_nobody_changes_them(
         with engine.connect() as connection, pytest.raises(DBAPIError, match="alert_events are append-only"):
             connection.execute(text(change))
     engine.dispose()
+
+
+def test_events_go_only_after_it_was_said_that_they_are_not_kept(
+    alerts: Alerts, url: str, clock: ReplayedClock
+) -> None:
+    for _ in range(3):
+        alerts.report("churn", Rule.ACCURACY, Severity.WARNING, "90.2 %")
+        clock.advance_to(clock.now() + 2 * HOUR)
+    alerts.resolve("churn", Rule.ACCURACY, "91.9 %")
+    lasting = alerts.report("churn", Rule.PSI, Severity.WARNING, "0.2")
+    for _ in range(3):
+        clock.advance_to(clock.now() + 2 * HOUR)
+        alerts.report("churn", Rule.PSI, Severity.WARNING, "0.2")
+    record, before = RetentionRecord(url), clock.now() - HOUR
+    forget = partial(alerts.forget, "churn", resolved_before=before, seen_before=before)
+    assert forget(dry_run=True) == 1 + 4 + 1  # the alert that is over with its events; a sighting that another followed
+    for since in ({}, {Kind.MINUTE_COUNTS: before}, {Kind.ALERTS: before - DAY}):
+        record.raise_to({"churn": since, "another": {Kind.ALERTS: before}})
+        with pytest.raises((DBAPIError, StorageError), match="append-only"):
+            forget()
+    standing = alerts.as_of(before)
+    record.raise_to({"churn": {Kind.ALERTS: before}})
+    record.raise_to({"churn": {Kind.ALERTS: before - DAY}})  # what is gone does not come back
+    assert forget() == 6
+    assert alerts.as_of(before) == standing
+    assert [each.kind.value for each in alerts.events(alert_id=lasting.id)] == ["opened", "seen", "seen"]
+    record.close()
 
 
 def test_a_past_that_was_told_stays_though_a_clock_goes_back(alerts: Alerts, url: str) -> None:
