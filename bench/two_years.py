@@ -124,7 +124,8 @@ def main() -> None:
                 life.day(number)
                 if number % A_QUARTER == A_QUARTER - 1:
                     quarters.append(life.sizes())
-                    console.print(f"quarter {len(quarters)}: {sum(quarters[-1].values()):,} bytes", highlight=False)
+                    sizes = ", ".join(f"{name} {size:,}" for name, size in sorted(quarters[-1].items()))
+                    console.print(f"Q{len(quarters)}: {sum(quarters[-1].values()):,}; {sizes}", highlight=False)
         table = Table("bytes of", *(f"Q{number}" for number in range(1, len(quarters) + 1)))
         for name in sorted({name for each in quarters for name in each}):
             table.add_row(name, *(f"{each.get(name, 0):,}" for each in quarters))

@@ -54,18 +54,23 @@ class History:
             self.report()
             self.alert()
             left = (START + DAYS * DAY - world.clock.now()) / DAY
-            waits = 25 < left < 80  # so that a rollout lasts, from before the counts are kept until they can be shown
-            if not waits and self.chance.random() < (1 if 80 <= left < 90 else 0.35):
+            lasting = 80 <= left < 90  # it is left alone until the end, longer than counts are kept
+            if lasting or (not 25 < left < 80 and self.chance.random() < 0.35):
                 versions += 1
                 world.register(f"1.{versions}.0")
-                self.roll_out(1 if 80 <= left < 90 else self.chance.randrange(1, 8))
+                self.roll_out(f"1.{versions}.0", 0 if lasting else self.chance.randrange(8))
             world.serve(wins=2, losses=2, ties=3, hours=self.chance.choice((50, 100, 200)))
         self.stores.log.ship(world.spool)
 
-    def roll_out(self, looks: int) -> None:
+    def roll_out(self, version: str, looks: int) -> None:
+        while (running := self.stores.rollouts.active(MODEL)) is None or running.challenger != version:
+            self.look()
         for _ in range(looks):
-            self.world.serve(wins=1, losses=self.chance.choice((1, 1, 20)), ties=18)
-            self.world.tick()
+            self.look()
+
+    def look(self) -> None:
+        self.world.serve(wins=1, losses=self.chance.choice((1, 1, 20)), ties=18)
+        self.world.tick()
 
     def alert(self) -> None:
         alerts, rule = self.stores.alerts, self.chance.choice((Rule.PSI, Rule.ACCURACY, Rule.NO_TRAFFIC))
@@ -113,6 +118,10 @@ def test_what_can_be_asked_for_is_as_before_and_the_rest_says_so(history: Histor
     kept = [each for each in stores.rollouts.list(MODEL) if each.ended_at is None or each.ended_at > now - 183 * DAY]
     decisions = [each.id for rollout in kept for each in stores.rollouts.decisions(rollout.id)]
     replayed = [explain(stores, each) for each in decisions]
+    assert any(
+        each.started_at < shown - LOOKBACK and (each.ended_at is None or each.ended_at > shown)
+        for each in stores.rollouts.list(MODEL)
+    ), "one lasts from before counts are kept until it can be shown"
     old = [each for each in stores.rollouts.list(MODEL) if each not in kept and stores.rollouts.decisions(each.id)]
     day_counts = stores.rollups.rows(days_of_table())
     labelled = stores.log.count_labelled(MODEL)
