@@ -119,7 +119,10 @@ class TwoYears:
             runs.execute("UPDATE runs SET create_timestamp = ? WHERE run_id = ?", (created, done.run_id))
 
     def sizes(self) -> dict[str, int]:
-        found = {file.name: file.stat().st_size for file in sorted(self.home.glob("*.sqlite"))}
+        found: dict[str, int] = {}
+        for file in self.home.glob("*.sqlite*"):  # with their write-ahead logs
+            name = file.name.removesuffix("-wal").removesuffix("-shm")
+            found[name] = found.get(name, 0) + file.stat().st_size
         for folder in ("log", "profiles", "reports", "artifacts", "dagster"):
             for file in [*self.home.glob(f"{folder}/**/*"), *self.home.glob(f"artifacts/{folder}/**/*")]:
                 if file.is_file():
