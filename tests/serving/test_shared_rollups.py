@@ -13,12 +13,19 @@ from pathlib import Path
 
 import pytest
 
+from mlops_dagster.alerting import FLEET
 from mlops_dagster.clock import SystemClock
 from mlops_dagster.predictions import audit
 from mlops_dagster.predictions.rollups import heartbeats
 from mlops_dagster.predictions.spool.locking import shipping_lock
+from mlops_dagster.retention import Kind
+from mlops_dagster.rollout import RolloutPolicy
+from mlops_dagster.serving.deployed.registry_cache import RegistryCache
+from mlops_dagster.serving.telemetry.telemetry import Telemetry
+from mlops_dagster.serving.upkeep.shipping import Shipper
 from mlops_dagster.settings import Settings
 from mlops_dagster.stores import Stores
+from tests.support.predictions.records import MARCH, a_record
 from tests.support.serving.data_plane import ForkedServer, Models, Server, children, eventually
 from tests.support.serving.light import light_artifacts
 from tests.support.serving.load import load_on
@@ -107,3 +114,22 @@ def test_an_audit_of_two_machines_is_never_wrong_and_names_what_one_had_not_ship
 def last_heard(stores: Stores, process: str) -> int:
     found = (count for each in stores.rollups.heartbeats() for count in each.state.processes)
     return max(count.sequence for count in found if count.process == process)
+
+
+def test_a_machine_forgets_its_own_counts_once_the_shared_ones_are_said_to_be_old(replicas: list[Stores]) -> None:
+    (stores, _), name = replicas, "flights"
+    stores.spool.append([a_record(60 * hour, prediction_id=f"{hour}") for hour in (0, 30, 60)])
+    stores.local_rollups.catch_up(stores.spool, lambda *_: None)
+    shipper = Shipper(stores, RegistryCache(stores.settings.last_known_path), Telemetry("test"))
+    shipper.forget_old_counts()
+    assert stores.local_rollups.first_at(name) == MARCH
+    stores.retention.raise_to({name: {Kind.MINUTE_COUNTS: MARCH + 50 * HOUR}, FLEET: {Kind.ALERTS: MARCH}})
+    shipper.forget_old_counts()
+    assert stores.local_rollups.first_at(name) == MARCH + 60 * HOUR
+    policy = RolloutPolicy()
+    stores.rollouts.start(name, "1.0.0", "1.1.0", policy, epoch=1, at=MARCH + 55 * HOUR)
+    stores.retention.raise_to({name: {Kind.MINUTE_COUNTS: MARCH + 90 * HOUR}})
+    shipper.forget_old_counts()
+    assert stores.local_rollups.first_at(name) == MARCH + 60 * HOUR, "a rollout that runs needs them"
+    for store in (stores.rollouts, stores.retention, stores.local_rollups):
+        store.close()

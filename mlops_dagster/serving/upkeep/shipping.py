@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
-from mlops_dagster.alerting import Reading, Rule, Severity
+from mlops_dagster.alerting import FLEET, Reading, Rule, Severity
 from mlops_dagster.errors import CountsLostError
 from mlops_dagster.predictions import Consumer, LabelDebt, Recounted, Rollups, Taken, Unit, recount
 from mlops_dagster.predictions.rollups.counting.fold import BinsOf
@@ -179,6 +179,8 @@ class Shipper:
         if stores.shared_rollups is None:
             return
         for model, since in stores.retention.since().items():
+            if model == FLEET:
+                continue
             rollout = stores.rollouts.active(model)
             at = min([since[Kind.MINUTE_COUNTS], *([] if rollout is None else [rollout.started_at])])
             before: dict[Unit, datetime] = {"minute": at, "hour": at, "day": at}
