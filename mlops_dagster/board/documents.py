@@ -8,7 +8,8 @@ import orjson
 from markupsafe import Markup, escape
 
 from mlops_dagster.errors import NotFoundError
-from mlops_dagster.links.dagster import run_page
+from mlops_dagster.links.dagster import asset_page, run_page
+from mlops_dagster.loop.judging.findings import DRIFT
 from mlops_dagster.stores import Stores
 
 _MOST_ROWS = 500
@@ -28,11 +29,16 @@ def card_page(stores: Stores, model: str, version: str) -> str:
 
 
 def report_page(stores: Stores, model: str, kind: str, start: datetime) -> dict[str, object]:
-    """Return the report, and the parts of its content. Raises NotFoundError."""
+    """Return the report, the parts of its content, and the page that links what was drawn of it. Raises NotFoundError.
+
+    The pages of Evidently and whylogs are programs made of served rows: they are opened from Dagster, not from here.
+    """
     found = stores.reports.get(model, kind, start=start)
     if found is None:
         raise NotFoundError(f"there is no such report; `mlops reports list {model}` shows those that there are")
-    return {"report": found, "parts": list(parts(found.content))}
+    dagster, partition = stores.settings.dagster_url, f"{start:%Y-%m-%d-%H:%M}"
+    drawn = asset_page(dagster, model, "drift_report", partition) if dagster and kind == DRIFT.name else None
+    return {"report": found, "parts": list(parts(found.content)), "drawn": drawn}
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -77,6 +78,7 @@ def test_the_six_figures_are_those_of_the_commands(
         page = open_page(f"{address}/")
         names = ("models", "uptime", "latency", "versions", "accuracy", "requests")
         shown = {name: page.locator(f"#figure-{name} .value").inner_text() for name in names}
+        page.close()  # or it would ask a server that is gone
     figures = said(world, monkeypatch, "board", "--at", world.clock.now().isoformat())["figures"]
     content = {name: figures[name]["content"] for name in names}
     assert {name: float(text.split()[0].replace(",", "")) for name, text in shown.items()} == {
@@ -116,6 +118,7 @@ def test_a_history_of_ten_thousand_rows_is_paged(tmp_path: Path, open_page: "Cal
         expect(page.locator("#versions tbody tr")).to_have_count(VERSIONS_A_PAGE)
         assert page.locator("#versions tbody th").first.inner_text() != first
         said = httpx.get(page.url)
+        page.close()
     assert int(said.headers["content-length"]) < 20_000
     assert said.headers["content-encoding"] == "gzip"
 
@@ -147,6 +150,19 @@ def test_a_report_is_shown_as_it_was_written(world: World, room: TestClient) -> 
     assert HOSTILE not in page.text
     assert page.text.count(str(escape(HOSTILE))) == 3  # the reason, the slice, and the JSON
     assert "0.9123" in page.text
+
+
+def test_a_drift_report_leads_to_what_was_drawn_of_it(world: World) -> None:
+    stores = Stores(world.settings.model_copy(update={"dagster_url": "https://dagster.example.com"}), world.clock)
+    kind = ReportKind("drift", HOUR, dict[str, object])
+    hour = START + timedelta(hours=1)
+    stores.reports.save(kind, MODEL, hour, {"rows": 7}, verdict="stable")
+    with TestClient(create_app(stores, Cache(stores).get, partial(explain, stores)), base_url="http://localhost") as it:
+        page = it.get(f"/reports/{MODEL}/drift/{hour.isoformat()}").text
+        assert it.get("/", params={"at": "2999-01-01T00:00Z"}).status_code == 400, "nobody knows the future"
+    assert (
+        f"https://dagster.example.com/assets/{MODEL}/drift_report?view=partitions&amp;partition=2013-03-01-01" in page
+    )
 
 
 def test_documents_that_are_not_there_are_said(room: TestClient) -> None:

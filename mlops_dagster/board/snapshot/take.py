@@ -13,8 +13,9 @@ from mlops_dagster.board.snapshot.sections.policies import policies
 from mlops_dagster.board.snapshot.sections.rollouts import no_rollout, rollouts
 from mlops_dagster.board.snapshot.sections.versions import kpis, versions
 from mlops_dagster.board.snapshot.sections.watching import watching
-from mlops_dagster.board.snapshot.view import View
+from mlops_dagster.board.snapshot.view import LIVE, View
 from mlops_dagster.clock import in_utc
+from mlops_dagster.errors import InvalidInputError
 from mlops_dagster.stores import Stores
 
 
@@ -29,10 +30,15 @@ def snapshot(stores: Stores, at: datetime, *, page: int = 1, model: str | None =
         model: the only model of tables, alerts and feed, with all of its versions and features.
 
     Raises:
+        InvalidInputError: if `at` is in the future.
         ModelNotFoundError: for an unknown `model`.
         NotKeptError: for a time of which records have been removed.
         ValueError: if `at` is naive.
     """
+    if in_utc(at) > stores.clock.now() + LIVE:
+        raise InvalidInputError(
+            f"{in_utc(at):%Y-%m-%d %H:%M} UTC is in the future; leave it out for the control room of now"
+        )
     view = View(stores, in_utc(at), page=page, only=model)
     return Snapshot(
         name=stores.settings.name,

@@ -46,11 +46,11 @@ def nothing_fires(its: Alerts) -> Hint | None:
         return None
     if its.rules is None:
         return Hint("nothing fired")
-    return Hint(
-        f"nothing of {counted(its.rules, 'rules')} fires"
-        if its.rules
-        else "no rule is judged yet; the watch begins soon"
-    )
+    if not its.rules:
+        return Hint(
+            "no rule is judged yet; the sensor `alerts` in Dagster judges the rules of every champion", "mlops dev"
+        )
+    return Hint(f"nothing of {counted(its.rules, 'rules')} fires")
 
 
 def _row(view: View, alert: Alert, ends: Mapping[str, datetime]) -> AlertRow:
