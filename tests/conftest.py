@@ -52,12 +52,13 @@ def _of_this_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="session")
 def _what_costs_much_is_done_once(_of_this_run: Path) -> Iterator[None]:
     from tests.support.registry_tables import alembic_runs_once
-    from tests.support.trials import each_tried_once
+    from tests.support.trials import PASSED_TRIALS, each_tried_once
 
-    with each_tried_once(_of_this_run), alembic_runs_once():
+    with each_tried_once(_of_this_run), alembic_runs_once(), pytest.MonkeyPatch.context() as environment:
+        environment.setenv(PASSED_TRIALS, str(_of_this_run))
         yield
 
 

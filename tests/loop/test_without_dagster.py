@@ -4,13 +4,12 @@ Both leave the same reports, alerts and holds, and decide the same about retrain
 """
 
 import json
-import subprocess
-import sys
 from collections import Counter
 from contextlib import ExitStack, closing
 from datetime import datetime
 from pathlib import Path
 from shutil import copytree, rmtree
+from subprocess import PIPE
 from typing import Any
 
 import dagster as dg
@@ -24,6 +23,7 @@ from mlops_dagster.rehearsal.orchestrator.instance import dagster_instance
 from mlops_dagster.settings import Settings
 from mlops_dagster.stores import Stores
 from tests.support.components.at_a_time import repository_of
+from tests.support.forks import Forked
 from tests.support.loop.ten_days import (
     LABELS_COME,
     SPEC,
@@ -32,9 +32,9 @@ from tests.support.loop.ten_days import (
     deliver_late_labels,
     make_world,
     outcome,
+    tell,
 )
 
-ROOT = Path(__file__).parents[2]
 WIPED, PRUNED = days(6), days(9)
 """When DAGSTER_HOME is lost, and when Dagster's runs are deleted with all their events."""
 
@@ -50,10 +50,10 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def alone(world: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What the loop alone says, in a process that asserts that it has imported no Dagster."""
     home = copytree(world, tmp_path_factory.mktemp("alone") / "home")
-    command = [sys.executable, "-m", "tests.support.loop.ten_days", str(home)]
-    played = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert played.returncode == 0, played.stderr[-3000:]
-    found: dict[str, Any] = json.loads(played.stdout)
+    with Forked(tell, home, stdout=PIPE) as played:
+        said = played.communicate()
+    assert played.returncode == 0, "its traceback is above"
+    found: dict[str, Any] = json.loads(said)
     return found
 
 

@@ -132,7 +132,12 @@ NOT_FALSE = {
 RUNS = 24
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.name}, {case.truth}")
+SHARED = [case for case in CASES if case.name.startswith("shared days") and case.truth == "2 points worse"]
+
+
+@pytest.mark.parametrize(
+    "case", [case for case in CASES if case not in SHARED], ids=lambda case: f"{case.name}, {case.truth}"
+)
 def test_outcomes_are_false_in_at_most_alpha_of_all_rollouts_however_labels_come(case: Case) -> None:
     """`decide` says the same at many looks of one of them."""
     rng, false = np.random.default_rng(17), FALSE[case.truth]
@@ -148,11 +153,13 @@ def test_outcomes_are_false_in_at_most_alpha_of_all_rollouts_however_labels_come
 
 
 def test_days_that_share_causes_make_many_claims_false_if_rows_are_taken_for_independent() -> None:
-    cases = [case for case in CASES if case.name.startswith("shared days") and case.truth == "2 points worse"]
+    """`decide` says the same at many looks of one rollout of each case, and other tests are fooled."""
     false = []
-    for case in cases:
-        states, _ = roll_out_all(case.world, 40, np.random.default_rng(18))
-        false.append(sum(int((states.first[outcome] < NEVER).sum()) for outcome in FALSE[case.truth]))
+    for case in SHARED:
+        rng, outcomes = np.random.default_rng(18), FALSE[case.truth]
+        states, known = roll_out_all(case.world, 40, rng, checked=1)
+        false.append(sum(int((states.first[outcome] < NEVER).sum()) for outcome in outcomes))
+        assert max(false_ones(verdicts, outcomes).mean() for verdicts in peers(case.world, known, rng)) >= 0.15
     known, estimated, ignored = false
     assert max(known, estimated) <= 2 < 8 <= ignored
 

@@ -16,6 +16,7 @@ FIXTURES = {
     "server": "server",
     "start_server": "server",
     "start_process": "process",
+    "orchestrator": "server",
     "program": "process",
     "browser": "browser",
 }
@@ -33,8 +34,20 @@ SOURCES = {
     "process": r"\b(subprocess\.(run|Popen|check_\w+)|TrialProcess|get_context)\(|support\.predictions\.power",
 }
 """Of a whole file: what its text says."""
-TOGETHER = ("tests/serving/one_server/", "tests/serving/protocol/", "tests/inference/", "tests/board/")
-"""Folders whose files share a server, a browser, or estimators of every kind: one worker has them all."""
+TOGETHER = (
+    ("tests/end_to_end/one_daemon/",),
+    ("tests/serving/one_server/",),
+    ("tests/serving/protocol/",),
+    ("tests/inference/",),
+    ("tests/board/",),
+    (
+        "tests/registry/test_mlflow.py",
+        "tests/components/test_catalogue.py",
+        "tests/serving/test_tracing.py",
+        "tests/serving/test_traced_requests.py",
+    ),
+)
+"""Folders and files that share a server, a browser, or estimators of every kind: one worker has all of a group."""
 LONGEST = (
     "tests/inference/",
     "tests/tutorial/",
@@ -106,7 +119,7 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
 
 class FilesThatShareTogether(LoadFileScheduling):
     def _split_scope(self, nodeid: str) -> str:
-        return next((folder for folder in TOGETHER if nodeid.startswith(folder)), super()._split_scope(nodeid))
+        return next((group[0] for group in TOGETHER if nodeid.startswith(group)), super()._split_scope(nodeid))
 
 
 @pytest.hookimpl(optionalhook=True)

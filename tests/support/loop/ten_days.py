@@ -1,4 +1,4 @@
-"""Ten days of one model, from 2 March: `python -m tests.support.loop.ten_days HOME` plays them without Dagster.
+"""Ten days of one model, from 2 March, and a play of them without Dagster.
 
 Rows are served from 8:00 to 9:00 each day. Those of the third day are broken; the labels of the fourth come three
 days late; from the fifth day on the world is another one, in which the former champion answers better, and from the
@@ -167,7 +167,8 @@ def decide(stores: Stores, now: datetime) -> list[object]:
     ]
 
 
-if __name__ == "__main__":
-    found = play(Path(sys.argv[1]))
+def tell(home: Path) -> None:
+    """Play, in a process for this alone, and print what `play` returns as JSON."""
+    found = play(home)
     assert "dagster" not in sys.modules, "the loop imports Dagster"
     json.dump(found, sys.stdout)

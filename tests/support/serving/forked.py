@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,17 +17,23 @@ from mlops_dagster.serving.processes import child
 from mlops_dagster.serving.processes.heartbeat import child_main
 from mlops_dagster.serving.processes.supervisor import run
 from mlops_dagster.settings import Settings
+from tests.support.trials import PASSED_TRIALS, each_tried_once
 
 _PR_SET_NAME = 15
 
 
 def supervise(descriptors: int | None = None) -> None:
-    """Run a data plane in this process, which was forked for it, and fork its others."""
+    """Run a data plane in this process, which was forked for it, and fork its others.
+
+    Its home may be another machine's, which has tried no version yet: what passed in this run is not tried again.
+    """
     assert "mlops_dagster.serving.processes.worker" in sys.modules, "what is not preloaded is imported at each start"
     if descriptors is not None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
     child.subprocess = SimpleNamespace(**{**vars(subprocess), "Popen": ForkedChild})
-    run(Settings())
+    passed = os.environ.get(PASSED_TRIALS)
+    with nullcontext() if passed is None else each_tried_once(Path(passed)):
+        run(Settings())
 
 
 class ForkedChild:
