@@ -11,6 +11,7 @@ from collections import Counter
 from itertools import cycle
 from pathlib import Path
 
+from mlops_dagster.documents.texts import counted
 from mlops_dagster.settings import Settings
 from mlops_dagster.stores import Stores
 from tests.support.channels.survival import alerts_and_kills, finish, vendors
@@ -37,7 +38,7 @@ def attack(seconds: float) -> None:
                     server.psql(f"CREATE DATABASE round_{seed}")
                     url = server.get_uri(f"round_{seed}")
                 _round(Path(home), url, seed, kind, seen)
-    told = ", ".join(f"{count:,} {name}" for name, count in sorted(seen.items()))
+    told = ", ".join(counted(count, name) for name, count in sorted(seen.items()))
     print(f"{told}; every vendor had what was open, once; last seed {seed}")
 
 
@@ -53,7 +54,7 @@ def _round(home: Path, url: str, seed: int, kind: str, seen: Counter[str]) -> No
             raise AssertionError(f"seed {seed} on {kind}: {'; '.join(faults)}")
         seen.update(
             {
-                f"rounds on {kind}": 1,
+                f"{kind} rounds": 1,
                 "alerts": ALERTS,
                 "kills": KILLS + 2,
                 "requests while a quarter of them failed": storm,

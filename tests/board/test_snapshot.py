@@ -17,6 +17,7 @@ from mlops_dagster.board.snapshot.sections.proofs import proofs
 from mlops_dagster.cli import app
 from mlops_dagster.errors import InvalidPolicyError, ModelNotFoundError, RolloutNotFoundError, StorageError
 from mlops_dagster.loop.registry_events.follow import follow_registry
+from mlops_dagster.loop.retraining.train import Cause, tell_retraining
 from mlops_dagster.predictions import EventCounts
 from mlops_dagster.rollout import Decision, Evidence, Outcome
 from mlops_dagster.settings import Settings
@@ -206,6 +207,19 @@ def test_the_worst_model_comes_first_and_pages_hold_ten(tmp_path: Path) -> None:
     assert not alone.alerts.content.rows
     with pytest.raises(ModelNotFoundError):
         snapshot(stores, stores.clock.now(), model="model-99")
+
+
+def test_an_alert_and_the_feed_lead_to_the_run_that_answers_them(tmp_path: Path) -> None:
+    stores = Stores(Settings(home=tmp_path, dagster_url="https://dagster.test"))
+    stores.alerts.report(MODEL, Rule.PSI, Severity.WARNING, "drifts")
+    tell_retraining(stores, MODEL, Cause("drift", "drift of x", {}), run="886cb5fa-10ab")
+    found, page = snapshot(stores, stores.clock.now()), "https://dagster.test/runs/886cb5fa-10ab"
+    done = "a retraining has started (drift), run 886cb5fa: drift of x"
+    assert found.alerts.content is not None
+    assert found.feed.content is not None
+    assert [(row.done, row.retraining) for row in found.alerts.content.rows] == [(done, page)]
+    told = [(entry.kind, entry.title, entry.done, entry.dagster) for entry in found.feed.content.entries]
+    assert ("acted", "drifts", done, page) in told
 
 
 def test_a_store_that_fails_takes_only_its_sections(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:

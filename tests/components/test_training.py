@@ -22,6 +22,7 @@ from mlops_dagster.errors import TrainingDataError
 from mlops_dagster.loop.spec import CardSpec, ModelSpec, TrainingSpec
 from mlops_dagster.monitoring import DriftPolicy
 from mlops_dagster.registry import PAIRED, EvaluationSlice, GatePolicy
+from mlops_dagster.retraining.policy import RetrainingPolicy
 from mlops_dagster.retraining.trainer import read_training_set
 from mlops_dagster.schema import Feature, ModelSchema
 from tests.support.components.at_a_time import cells
@@ -69,7 +70,11 @@ def instance() -> Iterator[dg.DagsterInstance]:
 
 
 def train(
-    home: Path, instance: dg.DagsterInstance, drift: DriftPolicy | None = None, gates: GatePolicy | None = None
+    home: Path,
+    instance: dg.DagsterInstance,
+    drift: DriftPolicy | None = None,
+    gates: GatePolicy | None = None,
+    retries: int = 2,
 ) -> tuple[dg.ExecuteInProcessResult, Platform]:
     spec = ModelSpec(
         model="made-up",
@@ -84,6 +89,7 @@ def train(
         ),
         drift=drift or DriftPolicy(),
         gates=gates or GatePolicy(),
+        retraining=RetrainingPolicy(retries=retries),
     )
     platform = Platform(home=str(home))
     job = dg.Definitions.merge(training_defs(spec), dg.Definitions(resources={"platform": platform})).resolve_job_def(

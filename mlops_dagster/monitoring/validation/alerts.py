@@ -94,7 +94,8 @@ def tell_errors(
             model,
             rule,
             Severity.WARNING,
-            f"{len(blind)} of {counted(len(found), 'batches')} could not be validated, nothing is known there: {first}",
+            f"{len(blind)} of {counted(len(found), 'batches')} could not be validated, "
+            f"nothing is known of them: {first}",
             version=version,
             reading=Reading(len(blind), samples=len(found), limit=0, unit="batches", counted="batches"),
             since=min(blind),

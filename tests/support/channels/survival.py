@@ -8,16 +8,23 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from sqlalchemy import func, select
+
 from mlops_dagster.alerting import Rule, Severity
+from mlops_dagster.alerting.channels.message import Action
 from mlops_dagster.alerting.delivery.entry import State
+from mlops_dagster.alerting.delivery.tables import outbox
 from mlops_dagster.database import open_database, writing
 from mlops_dagster.stores import Stores
 from tests.support.channels.deliver import deliver_for_ever
 from tests.support.channels.github import TOKEN, GitHubServer
 from tests.support.channels.pagerduty import KEY, PagerDutyServer
 from tests.support.channels.receivers import SECRET, AlertmanagerServer, Receiver
-from tests.support.channels.stub import on_loopback
+from tests.support.channels.stub import on_loopback, wait_until
 from tests.support.forks import Forked
+
+TOLD = 20
+"""The alerts that every channel has been told of before they end; what nobody was told of has no end to be told."""
 
 
 class Storm(random.Random):
@@ -100,6 +107,14 @@ def alerts_and_kills(stores: Stores, variables: Mapping[str, str], *, alerts: in
     def start() -> Forked:
         return Forked(deliver_for_ever, dict(variables))
 
+    def strike(number: int) -> None:
+        if number % (alerts // kills) == 0:
+            time.sleep(draw.random() / 2)
+            victim = draw.randrange(2)
+            deliverers[victim].kill()
+            deliverers[victim].wait()
+            deliverers[victim] = start()
+
     deliverers = [start(), start()]
     try:
         for number in range(alerts):
@@ -107,17 +122,28 @@ def alerts_and_kills(stores: Stores, variables: Mapping[str, str], *, alerts: in
             stores.alerts.report("churn", Rule.SUITE, severity, "nulls 0.6 %", subject=str(number))
             if number % 3 == 0:
                 stores.alerts.resolve("churn", Rule.SUITE, "it passed", subject=str(number // 2))
-            if number % (alerts // kills) == 0:
-                time.sleep(draw.random() / 2)
-                victim = draw.randrange(2)
-                deliverers[victim].kill()
-                deliverers[victim].wait()
-                deliverers[victim] = start()
+            strike(number)
+        wait_until(lambda: min(told(stores, Action.OPEN).values()) >= TOLD, seconds=120)
+        for number in range(0, alerts, 2):
+            stores.alerts.resolve("churn", Rule.SUITE, "it passed", subject=str(number))
+            strike(number)
+        wait_until(lambda: all(told(stores, Action.RESOLVE).values()), seconds=120)
     finally:
         for each in deliverers:
             each.kill()
             each.wait()
     return len(stores.letters.list([State.SENT]))
+
+
+def told(stores: Stores, action: Action) -> Mapping[str, int]:
+    """Return the number of messages of this kind that each channel has taken."""
+    assert stores.delivery is not None
+    counts = select(outbox.c.channel, func.count()).where(outbox.c.state == State.SENT, outbox.c.action == action)
+    engine = open_database(stores.settings.database)
+    with engine.connect() as connection:
+        sent = {row[0]: row[1] for row in connection.execute(counts.group_by(outbox.c.channel))}
+    engine.dispose()
+    return {name: sent.get(name, 0) for name in stores.delivery.channels}
 
 
 def finish(stores: Stores) -> None:
