@@ -16,7 +16,6 @@ FIXTURES = {
     "server": "server",
     "start_server": "server",
     "start_process": "process",
-    "orchestrator": "server",
     "program": "process",
     "browser": "browser",
 }
@@ -35,7 +34,6 @@ SOURCES = {
 }
 """Of a whole file: what its text says."""
 TOGETHER = (
-    ("tests/end_to_end/one_daemon/",),
     ("tests/serving/one_server/",),
     ("tests/serving/protocol/",),
     ("tests/inference/",),

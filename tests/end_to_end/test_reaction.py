@@ -16,21 +16,30 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import dagster as dg
+import numpy as np
 import pytest
+from sklearn.compose import make_column_transformer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder
 
-from mlops_dagster.registry import Stage
+from mlops_dagster.registry import ModelVersion, Stage
 from mlops_dagster.rollout import Outcome, Phase, Rollout, RolloutPolicy
+from mlops_dagster.settings import Settings
 from mlops_dagster.stores import Stores
-from tests.support.components.orchestrated import Orchestrator
-from tests.support.components.two_models import WATCHED as MODEL
-from tests.support.components.two_models import register
+from tests.support.components.orchestrated import Orchestrator, dagster_dev
 from tests.support.serving.data_plane import (
+    CARD,
+    SCHEMA,
     ForkedServer,
     Server,
     eventually,
+    make_baseline,
+    make_frame,
     request,
 )
 
+MODEL = "live"
 RATE = 50
 SHARE = 0.2
 ONE_IN = 20
@@ -43,9 +52,32 @@ WITH_FUSE_SECONDS = 2.0
 pytestmark = pytest.mark.timeout(240)
 
 
+@pytest.fixture(scope="module")
+def stores(tmp_path_factory: pytest.TempPathFactory) -> Stores:
+    """With a champion that takes any carrier."""
+    stores = Stores(Settings(home=tmp_path_factory.mktemp("home")), actor="test")
+    stores.registry.transition(register(stores, "1.0.0", unknown="ignore"), Stage.PRODUCTION)
+    return stores
+
+
+@pytest.fixture(scope="module")
+def orchestrator(stores: Stores, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orchestrator]:
+    with dagster_dev(tmp_path_factory.mktemp("project"), stores.settings.home) as orchestrator:
+        yield orchestrator
+
+
+def register(stores: Stores, version: str, *, unknown: str) -> ModelVersion:
+    """A regression that ignores a carrier it was not fitted on, or raises for it ("error")."""
+    frame = make_frame(SCHEMA)
+    encoder = make_column_transformer((OneHotEncoder(handle_unknown=unknown), ["carrier"]), remainder="passthrough")
+    estimator = make_pipeline(encoder, LogisticRegression(max_iter=1000))
+    estimator.fit(frame, np.where(frame["delay"] > 15, "late", "on_time"))
+    return stores.registry.register(MODEL, estimator, version, schema=SCHEMA, card=CARD, baseline=make_baseline(SCHEMA))
+
+
 def begin_rollout(stores: Stores, version: str) -> Rollout:
     """A canary that fails, at its share of the traffic."""
-    stores.registry.transition(register(stores, MODEL, version, unknown="error"), Stage.CANARY, weight=SHARE)
+    stores.registry.transition(register(stores, version, unknown="error"), Stage.CANARY, weight=SHARE)
     stores.controller(lambda _model: POLICY).tick(MODEL)
     rollout = stores.rollouts.running(MODEL)
     assert (rollout.challenger, rollout.phase, rollout.weight) == (version, Phase.CANARY, SHARE)
