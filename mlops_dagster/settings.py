@@ -177,6 +177,12 @@ class Settings(BaseSettings):
         description="days for which Dagster's finished runs are kept, with their events; reports that are missing are "
         "made for 31 days back",
     )
+    report_runs: int = Field(
+        default=1,
+        ge=1,
+        le=1000,
+        description="runs that the reports of all models are spread over, for several machines; each loads everything",
+    )
     accept_event_time: bool = Field(
         default=False, description="every request says when it happened; for replayed traffic, never for the public"
     )

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import dagster as dg
+from pydantic import PrivateAttr
 
 from mlops_dagster.clock import Clock, SystemClock
 from mlops_dagster.loop.as_of import time_of
@@ -31,14 +32,18 @@ class Platform(dg.ConfigurableResource):  # type: ignore[type-arg]  # generic on
     home: str = ""
     s3: dg.ResourceDependency[GivesS3 | None] = None  # type: ignore[assignment]  # Dagster's way to make it optional
 
+    _stores: Stores | None = PrivateAttr(default=None)
+
     def clock(self) -> Clock:
         """Return the clock of sensors and runs, which dates all their changes."""
         return SystemClock()
 
     def stores(self) -> Stores:
-        """Return the stores, on the platform's clock."""
-        settings = Settings(home=Path(self.home)) if self.home else Settings()
-        return Stores(settings, self.clock(), actor="dagster", s3=None if self.s3 is None else self.s3.get_client())
+        """Return the stores, on the platform's clock; they are opened once for all steps of a run, or for a tick."""
+        if self._stores is None:
+            settings, s3 = Settings(home=Path(self.home)) if self.home else Settings(), self.s3
+            self._stores = Stores(settings, self.clock(), actor="dagster", s3=None if s3 is None else s3.get_client())
+        return self._stores
 
 
 class AsOf(dg.Config):

@@ -212,6 +212,15 @@ def test_a_fleet_in_step_is_one_run_an_hour_and_a_gap_is_one_run(fleet: Fleet) -
     assert set(fleet.made.values()) == {1}
 
 
+def test_a_fleet_on_many_machines_is_many_runs(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLOPS_REPORT_RUNS", "5")
+    fleet.begins("old", 0)
+    fleet.begins("new-one", 0)
+    asked = fleet.tick(1)
+    assert [described(each)[2] for each in asked] == [["new_one"], ["old"]]
+    assert len({each.run_key for each in asked}) == 2
+
+
 def test_a_newcomer_is_asked_for_its_own_hours_only(fleet: Fleet) -> None:
     """The run of each newest hour is that of the fleet; none is late, and none made again."""
     fleet.begins("old", 0)

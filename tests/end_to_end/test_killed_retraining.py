@@ -13,8 +13,8 @@ from mlops_dagster.alerting import Severity
 from mlops_dagster.registry import Stage
 from mlops_dagster.settings import Settings
 from mlops_dagster.stores import Stores
-from tests.end_to_end.test_reaction import MODEL, register
 from tests.support.components.orchestrated import PROJECT, Orchestrator, dagster_dev
+from tests.support.components.reaction import MODEL, register
 from tests.support.serving.data_plane import eventually
 
 pytestmark = pytest.mark.timeout(300)

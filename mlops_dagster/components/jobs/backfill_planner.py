@@ -6,7 +6,7 @@ import dagster as dg
 
 from mlops_dagster.components.compat import NOT_FINISHED_STATUSES, PARTITION_NAME_TAG, PRIORITY_TAG
 from mlops_dagster.components.partitions import RANGE_END, RANGE_START, Cadence
-from mlops_dagster.loop.judging.catching_up import Attempt
+from mlops_dagster.loop.judging.catching_up import Attempt, spread
 from mlops_dagster.loop.judging.missing_reports import Calendar, Reported, missing_reports
 from mlops_dagster.stores import Stores
 
@@ -26,7 +26,7 @@ def catch_up(
 ) -> list[dg.RunRequest] | dg.SkipReason:
     """Request runs of the newest complete partitions that assets lack, and of one stretch of those lacked before.
 
-    Partitions that `again` has for an asset are made once more.
+    Partitions that `again` has for an asset are made once more. Each is spread over MLOPS_REPORT_RUNS runs by model.
     """
     now, instance, partitions = context.scheduled_execution_time, context.instance, cadence.partitions()
     begin = partitions.get_next_partition_window(partitions.start, respect_bounds=False)
@@ -45,6 +45,8 @@ def catch_up(
     )
     if isinstance(asked, str):
         return dg.SkipReason(asked)
+    runs = stores.settings.report_runs
+    shards = [shard for each in asked for shard in spread(each, lambda key: assets[key].model, runs)]
     return [
         dg.RunRequest(
             # The key has the time of this tick: the same range can be requested again once its run has failed.
@@ -53,7 +55,7 @@ def catch_up(
             asset_selection=sorted(each.assets),
             tags={RANGE_START: each.first, RANGE_END: each.last} | ({} if calendar.is_newest(each.last) else _LATER),
         )
-        for number, each in enumerate(asked)
+        for number, each in enumerate(shards)
     ]
 
 

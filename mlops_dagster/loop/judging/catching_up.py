@@ -5,8 +5,8 @@ partitions that have failed before, in ever shorter pieces.
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import groupby, product
 from typing import Generic, TypeVar
@@ -122,6 +122,18 @@ def due(found: Sequence[Stretch[Asset]], newest: str) -> list[Stretch[Asset]]:
     """Return the new stretches, and one old stretch: the queue stays short, and the next hour does not wait."""
     new = [each for each in found if each.last == newest]
     return [*new, *found[len(new) : len(new) + 1]]
+
+
+def spread(stretch: Stretch[Asset], model_of: Callable[[Asset], str], runs: int) -> list[Stretch[Asset]]:
+    """Return the stretch as one for each of `runs` runs, with as many models each; a model's assets stay together.
+
+    >>> month = Stretch("1", "9", frozenset({"a.drift", "a.rows", "b.drift", "c.drift"}), failures=0)
+    >>> [sorted(each.assets) for each in spread(month, lambda asset: asset[0], runs=2)]
+    [['a.drift', 'a.rows', 'c.drift'], ['b.drift']]
+    """
+    models = sorted({model_of(asset) for asset in stretch.assets})
+    shards = [set(models[first::runs]) for first in range(min(runs, len(models)))]
+    return [replace(stretch, assets=frozenset(a for a in stretch.assets if model_of(a) in shard)) for shard in shards]
 
 
 def _pieces(names: Sequence[str], longest: int) -> Iterator[Sequence[str]]:

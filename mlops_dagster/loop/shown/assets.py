@@ -70,7 +70,8 @@ ASSETS: Final[Mapping[str, Described]] = {
         "PSI of each feature and KS of the score, trailing {spec.drift.window_hours:g} h against the champion's "
         "baseline. Drift that moves the scores or comes with wrong answers asks for a retraining (`retraining` says "
         "why or why not); none does while an hour of the window failed its validation. It comes with the hour's "
-        "whylogs profile of every version, and an Evidently report of the last hour of a run.",
+        "whylogs profile of every version, and an Evidently report of the last hour of a run if something moved, else "
+        "of one hour a day.",
     ),
     "performance_report": _described(
         "monitoring",

@@ -3,6 +3,7 @@
 If making one fails, the judgement counts all the same, and its entry says why it was not made.
 """
 
+import hashlib
 import logging
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
@@ -105,10 +106,15 @@ def profiles_of_hours(
 
 
 def evidently_page(stores: Stores, spec: ModelSpec, hour: Report[HourOfDrift], partition: str) -> Entries:
-    """Return the link to the Evidently report of the window that ends with an hour; nothing without a champion."""
+    """Return the link to the Evidently report of the window that ends with an hour; nothing without a champion.
+
+    A page takes seconds of the processor: hours in which nothing moved have one a day.
+    """
     champion, drift, rows = hour.champion, hour.content.drift, stores.settings.report_rows
     if champion is None or drift is None or not rows:
         return {}
+    if not is_drawn(spec.model, hour.start, drift.moved):
+        return {"evidently": "not drawn: nothing moved; such hours have one page a day"}
     until = hour.start + HOUR
 
     def draw() -> str | None:
@@ -124,6 +130,20 @@ def evidently_page(stores: Stores, spec: ModelSpec, hour: Report[HourOfDrift], p
         )
 
     return _page("evidently", draw) or {"evidently": "not made: the log has no rows of the window"}
+
+
+def is_drawn(model: str, hour: datetime, moved: bool) -> bool:
+    """Return whether an hour has an Evidently report: something moved, or it is the model's hour of the day.
+
+    That hour follows from the model's name, so a fleet does not draw the pages of all models at once.
+
+    >>> midnight = datetime(2026, 3, 1)
+    >>> [each for each in range(24) if is_drawn("shop", midnight.replace(hour=each), moved=False)]
+    [21]
+    >>> is_drawn("shop", midnight, moved=True)
+    True
+    """
+    return moved or hour.hour == hashlib.sha256(model.encode()).digest()[0] % 24
 
 
 def _page(entry: str, draw: Callable[[], str | None]) -> Entries:

@@ -62,6 +62,11 @@ class DriftReport:
         return tuple(each.name for each in self.features if each.verdict is Verdict.RETRAIN and not each.report_only)
 
     @property
+    def moved(self) -> bool:
+        """True if a feature, reported only or not, or the scores have moved; a withheld verdict changes nothing."""
+        return self.score.elevated or any(each.verdict in (Verdict.MONITOR, Verdict.RETRAIN) for each in self.features)
+
+    @property
     def worst_psi(self) -> float | None:
         """The largest PSI of a feature that is not report_only and has enough rows; None without one."""
         told = (each.psi for each in self.features if not each.report_only and each.noise is not None)

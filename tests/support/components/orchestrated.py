@@ -11,6 +11,7 @@ from pathlib import Path
 
 import dagster as dg
 from dagster._core.scheduler.instigation import InstigatorTick, TickStatus
+from dagster_graphql import DagsterGraphQLClient
 
 from tests.support.serving.data_plane import eventually
 
@@ -48,8 +49,17 @@ attributes:
 class Orchestrator:
     """What `dagster dev` has done so far, as its instance tells."""
 
-    def __init__(self, instance: dg.DagsterInstance) -> None:
+    def __init__(self, instance: dg.DagsterInstance, port: int, process: int) -> None:
         self.instance = instance
+        self.port = port
+        """Of the web server."""
+        self.process = process
+        """The group of its processes."""
+
+    def launch(self, job: str, tags: Mapping[str, str]) -> str:
+        """Launch a run of a job through the queue, as the UI does; returns its id."""
+        client = DagsterGraphQLClient("127.0.0.1", self.port)
+        return client.submit_job_execution(job, "live.definitions", "__repository__", tags=dict(tags))
 
     def ticks(self, sensor: str) -> Sequence[InstigatorTick]:
         """Those that have ended, the latest first."""
@@ -90,16 +100,17 @@ def dagster_dev(
             instance.create_run_for_job(
                 _endless, status=dg.DagsterRunStatus.STARTED, tags={"dagster/schedule_name": "hourly"}
             )
+        port = _free_port()
         with (folder / "dagster.log").open("wb") as log:
             process = subprocess.Popen(
-                [Path(sys.executable).parent / "dagster", "dev", "-m", "live.definitions", "-p", str(_free_port())],
+                [Path(sys.executable).parent / "dagster", "dev", "-m", "live.definitions", "-p", str(port)],
                 cwd=folder,
                 env=environment,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
             )
-        orchestrator = Orchestrator(instance)
+        orchestrator = Orchestrator(instance, port, process.pid)
 
         def looked() -> bool:
             assert process.poll() is None, (folder / "dagster.log").read_text()[-3000:]

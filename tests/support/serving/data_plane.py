@@ -135,7 +135,9 @@ def behind(proxy: Proxy, url: str) -> str:
 class Server:
     """A data plane, started afresh as operators start theirs: 3 s of CPU, so most tests take a `ForkedServer`."""
 
-    def __init__(self, home: Path, *, descriptors: int | None = None, **environment: str) -> None:
+    def __init__(
+        self, home: Path, *, descriptors: int | None = None, seconds: float = 40.0, **environment: str
+    ) -> None:
         (home / "serving.json").unlink(missing_ok=True)
         self.home = home
         self.log = home / "server.log"
@@ -143,7 +145,7 @@ class Server:
             {**os.environ, "MLOPS_HOME": str(home), "MLOPS_PORT": "0", **environment}, descriptors
         )
         try:
-            self.address = eventually(self.read_address)
+            self.address = eventually(self.read_address, seconds)
         except BaseException:
             self.process.kill()
             raise
@@ -174,9 +176,9 @@ class Server:
     def flush(self, *, log: bool = True) -> dict[str, int]:
         return self.post("/v1/flush", {"log": log}).json()
 
-    def wait_ready(self, model: str, version: str | None = None) -> None:
+    def wait_ready(self, model: str, version: str | None = None, *, seconds: float = 40.0) -> None:
         path = f"/v2/models/{model}/versions/{version}/ready" if version else f"/v2/models/{model}/ready"
-        eventually(lambda: self.client.get(path).status_code == 200)
+        eventually(lambda: self.client.get(path).status_code == 200, seconds)
 
     def wait_in_force(self, stores: Stores, model: str) -> None:
         """Until the registry's latest deployment is acknowledged by every worker."""
