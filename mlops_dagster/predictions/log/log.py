@@ -2,11 +2,9 @@
 
 import logging
 import threading
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import date, datetime, timedelta
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -17,14 +15,19 @@ from mlops_dagster.errors import (
     MlopsError,
     PredictionNotFoundError,
 )
-from mlops_dagster.predictions.log.labelled import duckdb_with, with_labels
+from mlops_dagster.predictions.engine.embedded import EmbeddedEngine
+from mlops_dagster.predictions.engine.engine import Engine, Source, Statement, Stored
+from mlops_dagster.predictions.log.answers import AnswerCounts, Part, answer_columns, count_answers, counted_parts
+from mlops_dagster.predictions.log.labelled import LABEL_COLUMNS, ROW_COLUMNS, Window, labelled, valid_label
 from mlops_dagster.predictions.log.location import LogLocation
 from mlops_dagster.predictions.log.maintenance import maintaining
 from mlops_dagster.predictions.log.names import ERASURES_TABLE, LABELS_TABLE, predictions_table
+from mlops_dagster.predictions.log.places import PLACE_COLUMNS, count_places
 from mlops_dagster.predictions.log.writer import LogWriter
 from mlops_dagster.predictions.records import ANSWERED, Role
 from mlops_dagster.predictions.spool.locking import shipping_lock
 from mlops_dagster.predictions.spool.spool import Spool
+from mlops_dagster.tasks import Calibration, Places
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -34,8 +37,16 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _ROWS_AT_ONCE = 50_000
-_LABELLED_AT_ONCE = 100_000  # about 200 MB, with the labels that are joined
 _ORDER = ("event_time", "process", "sequence")
+
+_IN_ORDER = "SELECT {columns}, label, known_at FROM labelled ORDER BY event_time, process, sequence"
+_COUNT_LABELLED = """
+SELECT count(*) AS n FROM (SELECT id, request FROM labels WHERE model = ? GROUP BY id, request) AS labelled
+"""
+_LABELS_BY_DAY = """
+SELECT CAST(event_time AS DATE) AS day, count(*) AS n FROM labels WHERE model = ? AND event_time >= ?
+GROUP BY CAST(event_time AS DATE)
+"""
 
 
 class _Answer(NamedTuple):
@@ -59,8 +70,9 @@ class _Answer(NamedTuple):
 class PredictionLog:
     """A log of tables: `predictions/<model>`, by the date of the event, and `labels`, by the date each became known."""
 
-    def __init__(self, address: str | Path) -> None:
+    def __init__(self, address: str | Path, engine: Engine | None = None) -> None:
         self.place = LogLocation(address)
+        self._engine = engine or EmbeddedEngine()
         self.writer = LogWriter(self.place)
         self._shipping = threading.Lock()
 
@@ -148,28 +160,42 @@ class PredictionLog:
     def labelled(self, model: str, since: datetime, until: datetime, roles: Sequence[Role] = ANSWERED) -> "pa.Table":
         """Return the rows of `read` with `model`, their latest `label` and its time (`labelled_at`): null without one.
 
-        Of rows that share an id, the one that holds the id has the label.
+        Of rows that share an id, the one that holds the id has the label. All rows are in memory: see `answers`.
         """
-        import pyarrow.dataset as pads
+        import pyarrow as pa
 
-        rows = self.read(model, since, until, roles=roles)
-        made = pads.field("event_time")
-        with self.label_rows(since=in_utc(since)) as labels:
-            # Of all that came since then the join would hold a day's labels for each hour that is asked for.
-            its = labels.filter(made.is_null() | ((made >= in_utc(since)) & (made < in_utc(until))))
-            return with_labels(model, rows, its)
+        window = Window(model, since, until, roles)
+        with self.prediction_rows(model, **_days(window)) as dataset:
+            schema = dataset.schema
+        columns = {f"c{number}": name for number, name in enumerate(schema.names)}
+        then = _IN_ORDER.format(columns=", ".join(columns))
+        rows = self._rows(window, {**ROW_COLUMNS, **{name: name for name in _ORDER}, **columns})
+        own = list(dict.fromkeys((*_ORDER, *columns, "label", "known_at")))
+        found = self._engine.run(labelled(window, rows, self._labels(since), own, then))
+        ends = [pa.field("label", pa.string()), pa.field("labelled_at", schema.field("event_time").type)]
+        table = found.rename_columns([*schema.names, "label", "labelled_at"]).cast(pa.schema([*schema, *ends]))
+        return table.add_column(0, "model", pa.repeat(model, table.num_rows))
 
-    def labelled_pieces(
-        self, model: str, since: datetime, until: datetime, roles: Sequence[Role] = ANSWERED
-    ) -> "Iterator[pa.Table]":
-        """`labelled`, one stretch of time after the other: for more rows than should be in memory at once.
+    def answers(
+        self,
+        model: str,
+        since: datetime,
+        until: datetime,
+        parts: Iterable[Part] = (),
+        roles: Sequence[Role] = ANSWERED,
+    ) -> AnswerCounts:
+        """Count the rows of `labelled`, of which few are in memory at once. Raises StorageError."""
+        from mlops_dagster.predictions.log import columns
 
-        One table at least, if only an empty one.
-        """
-        pieces = max(-(-self.count_between(model, since, until, roles) // _LABELLED_AT_ONCE), 1)
-        starts = [since + (until - since) * number / pieces for number in range(pieces)]
-        for start, end in pairwise([*starts, until]):
-            yield self.labelled(model, start, end, roles)
+        window = Window(model, since, until, roles)
+        found = counted_parts(self._schema(predictions_table(model), columns.PREDICTIONS), parts)
+        rows = self._rows(window, answer_columns(found))
+        return count_answers(self._engine, window, rows, self._labels(since), found)
+
+    def places(self, model: str, version: str, since: datetime, until: datetime, calibration: Calibration) -> Places:
+        """Count a version's answers as champion in each bracket of scores, labelled or not. Raises StorageError."""
+        window = Window(model, since, until, ("champion",))
+        return count_places(self._engine, window, self._rows(window, PLACE_COLUMNS), version, calibration)
 
     def get(self, prediction_id: str, model: str | None = None) -> dict[str, object]:
         """Return the answered row of a prediction, with the columns of `labelled`. Raises PredictionNotFoundError.
@@ -202,9 +228,9 @@ class PredictionLog:
         holder = min(rows, key=lambda row: (row.request not in labelled, *row.precedence))
         day = holder.event_time.date()
         with self.prediction_rows(model, first=day, last=day) as dataset:
-            its_row = dataset.to_table(filter=answers & (pads.field("request") == holder.request))
-        row: dict[str, object] = with_labels(model, its_row, labels).to_pylist()[0]
-        return row
+            (row,) = dataset.to_table(filter=answers & (pads.field("request") == holder.request)).to_pylist()
+        label = valid_label(each for each in labels.to_pylist() if each["request"] == holder.request)
+        return {"model": model, **row, "label": label and label["label"], "labelled_at": label and label["at"]}
 
     def count(self, model: str, roles: Sequence[Role] = ANSWERED) -> int:
         """Return how many rows the log holds: by default, one for every row that a client sent."""
@@ -222,30 +248,16 @@ class PredictionLog:
 
     def count_labelled(self, model: str) -> int:
         """Return how many predictions have a label."""
-        with self.label_rows() as labels, duckdb_with(labels) as connection:
-            found = connection.execute(
-                "SELECT count(DISTINCT (prediction_id, request)) FROM labels WHERE model = ?", [model]
-            ).fetchone()
-        return int(found[0]) if found else 0
+        found = self._engine.run(Statement(_COUNT_LABELLED, {"labels": self._labels(None)}, [model]))
+        return int(found["n"][0].as_py())
 
     def label_counts(self, model: str, since: datetime) -> dict[date, int]:
         """Return how many labels the log has of the predictions of each day since `since`; every correction counts too.
 
         A report of a day is out of date when this number has changed since. Only two columns are read.
         """
-        import pyarrow as pa
-        import pyarrow.compute as pc
-        import pyarrow.dataset as pads
-
-        with self.label_rows(since=in_utc(since)) as labels:
-            if "event_time" not in labels.schema.names:  # written by an earlier release
-                return {}
-            chosen = (pads.field("model") == model) & (pads.field("event_time") >= in_utc(since))
-            days: Counter[date] = Counter()
-            for batch in labels.to_batches(columns=["event_time"], filter=chosen):
-                found = pc.value_counts(pc.cast(pc.floor_temporal(batch["event_time"], unit="day"), pa.date32()))
-                days.update({each["values"]: each["counts"] for each in found.to_pylist()})
-        return dict(days)
+        statement = Statement(_LABELS_BY_DAY, {"labels": self._labels(since)}, [model, in_utc(since)])
+        return {row["day"]: row["n"] for row in self._engine.run(statement).to_pylist()}
 
     def models(self) -> list[str]:
         """Return every model that has a table."""
@@ -264,6 +276,39 @@ class PredictionLog:
         with storage_errors("read", at):
             yield delta.dataset(at, columns.PREDICTIONS, first=first, last=last)
 
+    def _rows(self, window: Window, columns: Mapping[str, str]) -> Source:
+        """Return the days of a model's table that a window needs."""
+        from mlops_dagster.predictions.log import columns as log_columns
+
+        return self._source(predictions_table(window.model), log_columns.PREDICTIONS, columns, **_days(window))
+
+    def _labels(self, since: datetime | None) -> Source:
+        """Return the labels of the predictions made since `since`, or all labels."""
+        from mlops_dagster.predictions.log import columns
+
+        return self._source(LABELS_TABLE, columns.LABELS, LABEL_COLUMNS, first=_known_from(since), last=None)
+
+    def _source(
+        self, name: str, schema: "pa.Schema", columns: Mapping[str, str], *, first: date | None, last: date | None
+    ) -> Source:
+        from mlops_dagster.predictions.log.delta import tables as delta
+
+        at = self.place.table(name)
+        table = delta.open_table(at)
+        return Source(
+            schema.empty_table() if table is None else Stored(at, table, delta.day_filters(first, last)), columns
+        )
+
+    def _schema(self, name: str, schema: "pa.Schema") -> "pa.Schema":
+        """Return the columns of a table, of which only those of features may be more than `schema` has."""
+        import pyarrow as pa
+
+        from mlops_dagster.predictions.log.delta import tables as delta
+
+        table = delta.open_table(self.place.table(name))
+        features = {} if table is None else delta.feature_types(table)
+        return pa.schema([*schema, *(pa.field(*each) for each in features.items())])
+
     def _tables(self) -> list[str]:
         return [*(predictions_table(model) for model in self.models()), LABELS_TABLE, ERASURES_TABLE]
 
@@ -274,8 +319,18 @@ class PredictionLog:
         from mlops_dagster.predictions.log.delta import tables as delta
         from mlops_dagster.predictions.log.delta.errors import storage_errors
 
-        # No label is known before its prediction is made; one day more allows for inaccurate clocks.
-        first = None if since is None else since.date() - timedelta(days=1)
         at = self.place.table(LABELS_TABLE)
         with storage_errors("read", at):
-            yield delta.dataset(at, columns.LABELS, first=first)
+            yield delta.dataset(at, columns.LABELS, first=_known_from(since))
+
+
+def _known_from(since: datetime | None) -> date | None:
+    """Return the first day on which a label of a prediction made since `since` may be known; None for all days.
+
+    No label is known before its prediction is made; one day more allows for inaccurate clocks.
+    """
+    return None if since is None else in_utc(since).date() - timedelta(days=1)
+
+
+def _days(window: Window) -> dict[str, date]:
+    return {"first": in_utc(window.since).date(), "last": in_utc(window.until).date()}
