@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
+from urllib.parse import unquote
 
 from mlops_dagster.errors import CorruptedError, StorageError
 from mlops_dagster.predictions.engine.engine import Source, Statement, Stored
@@ -50,7 +51,7 @@ def _rows(connection: "duckdb.DuckDBPyConnection", rows: "Stored | pa.Table") ->
     if rows.at.options is not None or not files:
         return connection.from_arrow(delta.rows_of(rows.at, rows.table, rows.days))
     return connection.read_parquet(
-        [glob.escape(file) for file in files],
+        [glob.escape(unquote(file)) for file in files],
         union_by_name=True,  # features come one by one
         hive_partitioning=True,
     )

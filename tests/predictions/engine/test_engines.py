@@ -54,6 +54,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("log") / "log"
     spool, log = Spool(folder.parent / "spool.sqlite"), PredictionLog(folder)
     for start in range(0, 180, 60):
+        records, labels = [], []
         for number in range(start, start + 60):
             its = {
                 "prediction_id": f"p{number - number % 2}" if number % 20 == 1 else f"p{number}",
@@ -68,16 +69,17 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             failed = chance.random() < 0.1
             status, prediction = ("failed", None) if failed else ("ok", chance.choice(["late", "ok", "lost"]))
             answer = a_record(number, status=status, prediction=prediction, features=features, **its)
-            spool.append([answer])
+            records.append(answer)
             if chance.random() < 0.5:
                 its |= {"version": "0.9.0", "latency_ms": 1.0}
-                spool.append([a_record(number, role="shadow", prediction="late", features=features, **its)])
+                records.append(a_record(number, role="shadow", prediction="late", features=features, **its))
             if chance.random() < 0.8:
                 for _ in range(chance.choice([1, 1, 3])):
                     at = answer.event_time + timedelta(hours=chance.randrange(200))
-                    spool.feedback([(answer.prediction_id, chance.choice(["late", "ok"]), at)], model="flights")
-        spool.append([a_record(1000 + start, role="none", version="", status="rejected", prediction=None)])
-        spool.append([a_record(2000 + start, model="other", prediction_id=f"p{start}")])
+                    labels.append((answer.prediction_id, chance.choice(["late", "ok"]), at))
+        records.append(a_record(1000 + start, role="none", version="", status="rejected", prediction=None))
+        spool.append([*records, a_record(2000 + start, model="other", prediction_id=f"p{start}")])
+        spool.feedback(labels, model="flights")
         spool.feedback([(f"p{start}", "late", None)], model="other")
         log.ship(spool)
     return folder
@@ -169,11 +171,13 @@ def test_a_statement_that_cannot_be_run_is_an_error_of_the_storage(engine: Engin
         engine.run(Statement("SELECT nothing FROM t", {"t": Source(pa.table({"a": [1]}), {"a": "a"})}))
 
 
-def test_a_file_that_is_damaged_is_named_as_damage(tmp_path: Path) -> None:
-    spool, log = Spool(tmp_path / "spool.sqlite"), PredictionLog(tmp_path / "log")
+def test_folders_are_taken_literally_and_a_file_that_is_damaged_is_named_as_damage(tmp_path: Path) -> None:
+    folder = tmp_path / "größe #1? * 100%"
+    spool, log = Spool(tmp_path / "spool.sqlite"), PredictionLog(folder)
     spool.append([a_record(0)])
     log.ship(spool)
-    next((tmp_path / "log").rglob("*.parquet")).write_bytes(b"PAR1")
+    assert log.answers("flights", MARCH, MARCH + DAY).requests["1.0.0", "champion"].rows == 1
+    next(folder.rglob("*.parquet")).write_bytes(b"PAR1")
     with pytest.raises(CorruptedError, match="gone or damaged"):
         log.answers("flights", MARCH, MARCH + DAY)
 
