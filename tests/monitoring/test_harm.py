@@ -31,7 +31,7 @@ from mlops_dagster.registry.entities.baseline import StoredBaseline
 from mlops_dagster.schema import Feature, ModelSchema
 from mlops_dagster.statistics import beside_design_effect, rate_design_effect
 from mlops_dagster.tasks import Classification
-from tests.support.predictions.answers import counted
+from tests.support.predictions.answers import each_once
 
 Floats = npt.NDArray[np.float64]
 Rates = Callable[[Floats], Floats]
@@ -62,7 +62,7 @@ def a_day(columns: Columns, wrong: npt.NDArray[np.bool_], baseline: Baseline) ->
         "prediction": ["ok"] * len(wrong),
         **{f"feature_{name}": values for name, values in columns.items()},
     }
-    counts = counted(pa.table(rows), parts_of([], baseline))
+    counts = each_once(pa.table(rows), parts_of([], baseline))
     return day_of_answers(counts, "1.0.0", slices=[], baseline=baseline)
 
 

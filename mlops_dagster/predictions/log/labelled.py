@@ -1,9 +1,9 @@
 """Rows of predictions joined with their labels, in SQL for every engine."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 from mlops_dagster.clock import in_utc
 from mlops_dagster.predictions.engine.engine import Source, Statement
@@ -66,8 +66,3 @@ def labelled(window: Window, rows: Source, labels: Source, columns: Sequence[str
     text = _LABELLED.format(columns=", ".join(columns), roles=", ".join("?" * len(window.roles)))
     parameters = [window.model, since, until, since.date(), until.date(), since, until, *window.roles]
     return Statement(text + then, {"rows": rows, "labels": labels}, parameters)
-
-
-def valid_label(labels: Iterable[Mapping[str, Any]]) -> Mapping[str, Any] | None:
-    """Return the label of one row that is valid, by the rule of the statement; None without any."""
-    return max(labels, key=lambda each: (each["at"], each["received_at"], each["number"]), default=None)

@@ -18,7 +18,7 @@ from mlops_dagster.errors import (
 from mlops_dagster.predictions.engine.embedded import EmbeddedEngine
 from mlops_dagster.predictions.engine.engine import Engine, Source, Statement, Stored
 from mlops_dagster.predictions.log.answers import AnswerCounts, Part, answer_columns, count_answers, counted_parts
-from mlops_dagster.predictions.log.labelled import LABEL_COLUMNS, ROW_COLUMNS, Window, labelled, valid_label
+from mlops_dagster.predictions.log.labelled import LABEL_COLUMNS, ROW_COLUMNS, Window, labelled
 from mlops_dagster.predictions.log.location import LogLocation
 from mlops_dagster.predictions.log.maintenance import maintaining
 from mlops_dagster.predictions.log.names import ERASURES_TABLE, LABELS_TABLE, predictions_table
@@ -40,6 +40,7 @@ _ROWS_AT_ONCE = 50_000
 _ORDER = ("event_time", "process", "sequence")
 
 _IN_ORDER = "SELECT {columns}, label, known_at FROM labelled ORDER BY event_time, process, sequence"
+_LABELS_OF_ID = "SELECT request FROM labels WHERE model = ? AND id = ?"
 _COUNT_LABELLED = """
 SELECT count(*) AS n FROM (SELECT id, request FROM labels WHERE model = ? GROUP BY id, request) AS labelled
 """
@@ -65,6 +66,12 @@ class _Answer(NamedTuple):
         """A sort key that puts rows answered earlier first, and rows without an answer last."""
         answered_at = self.received_at + timedelta(milliseconds=self.latency_ms)
         return self.prediction is None, answered_at, self.process, self.sequence
+
+
+_ANSWERS_OF_ID = """
+SELECT request, event_time, received_at, latency_ms, prediction, process, sequence FROM rows
+WHERE id = ? AND array_contains(?, role)
+"""
 
 
 class PredictionLog:
@@ -213,24 +220,24 @@ class PredictionLog:
 
     def _holder(self, model: str, prediction_id: str) -> dict[str, object] | None:
         """Return the row of the model that holds an id, with its label; None if the model has no such id."""
-        import pyarrow.dataset as pads
+        from mlops_dagster.predictions.log import columns
 
-        its = pads.field("prediction_id") == prediction_id
-        answers = its & pads.field("role").isin(ANSWERED)
-        with self.prediction_rows(model) as dataset:
-            found = dataset.to_table(list(_Answer._fields), filter=answers).to_pylist()  # Arrow reads no other columns
+        names = {name: name for name in _Answer._fields} | {"id": "prediction_id", "role": "role"}
+        source = self._source(predictions_table(model), columns.PREDICTIONS, names, first=None, last=None)
+        found = self._engine.run(
+            Statement(_ANSWERS_OF_ID, {"rows": source}, [prediction_id, list(ANSWERED)])
+        ).to_pylist()
         if not found:
             return None
         rows = [_Answer(**row) for row in found]
-        with self.label_rows(since=min(row.event_time for row in rows)) as dataset:
-            labels = dataset.to_table(filter=its & (pads.field("model") == model))
-        labelled = set(labels["request"].to_pylist())
-        holder = min(rows, key=lambda row: (row.request not in labelled, *row.precedence))
-        day = holder.event_time.date()
-        with self.prediction_rows(model, first=day, last=day) as dataset:
-            (row,) = dataset.to_table(filter=answers & (pads.field("request") == holder.request)).to_pylist()
-        label = valid_label(each for each in labels.to_pylist() if each["request"] == holder.request)
-        return {"model": model, **row, "label": label and label["label"], "labelled_at": label and label["at"]}
+        labels = self._labels(min(row.event_time for row in rows))
+        labelled = self._engine.run(Statement(_LABELS_OF_ID, {"labels": labels}, [model, prediction_id]))
+        requests = set(labelled["request"].to_pylist())
+        holder = min(rows, key=lambda row: (row.request not in requests, *row.precedence))
+        at = holder.event_time
+        its = self.labelled(model, at, at + timedelta(microseconds=1)).to_pylist()
+        key = prediction_id, holder.request
+        return next(row for row in its if (row["prediction_id"], row["request"]) == key)
 
     def count(self, model: str, roles: Sequence[Role] = ANSWERED) -> int:
         """Return how many rows the log holds: by default, one for every row that a client sent."""

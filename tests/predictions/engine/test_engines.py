@@ -147,6 +147,8 @@ def test_every_engine_joins_the_labels_as_python_does(engine: Engine, folder: Pa
     expected = [{"model": "flights", **row} for row in rows_of(log)]
     found = log.labelled("flights", MARCH, MARCH + 2 * DAY, ("champion", "shadow", "none"))
     assert found.to_pylist() == expected
+    (one,) = [row for row in expected if row["prediction_id"] == "p2" and row["role"] == "champion"]
+    assert log.get("p2", "flights") == one
     labelled = {(row["prediction_id"], row["request"]) for row in expected if row["label"] is not None}
     everything = log.labelled("flights", MARCH, MARCH + 9 * DAY).to_pylist()
     assert log.count_labelled("flights") == len(
