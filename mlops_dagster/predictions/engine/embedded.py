@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 MEMORY_MB: Final = 500
 """The limit of DuckDB's buffers. The process needs some 300 MB more, for what DuckDB does not count and for Arrow."""
+_GONE: Final = "No files found"
+"""Part of DuckDB's message for a file that is not there; it has the same class of error for a disk that is full."""
 _TYPES: Final = {"string": "VARCHAR", "double": "DOUBLE"}
 """Of features; further outputs are lists of doubles."""
 
@@ -78,14 +80,11 @@ def _connected() -> Iterator["duckdb.DuckDBPyConnection"]:
         )
         try:
             yield connection
-        except (duckdb.IOException, duckdb.InvalidInputException) as error:
-            raise CorruptedError(
-                f"a file of the log is gone or damaged: {_line(error)}; if it was erased just now, try again, else "
-                "`mlops predictions audit` names what is lost"
-            ) from error
         except duckdb.Error as error:
-            raise StorageError(f"the log cannot be read: {_line(error)}; try again") from error
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())
+            line = " ".join(str(error).split())
+            if isinstance(error, duckdb.InvalidInputException) or _GONE in line:
+                raise CorruptedError(
+                    f"a file of the log is gone or damaged: {line}; if it was erased just now, try again, else "
+                    "`mlops predictions audit` names what is lost"
+                ) from error
+            raise StorageError(f"the log cannot be read: {line}; make room in TMPDIR, or try again") from error

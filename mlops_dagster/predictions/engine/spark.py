@@ -1,6 +1,6 @@
 """An engine elsewhere: any Spark Connect server (Spark, Databricks, EMR, Sail) that can read the log's tables."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from mlops_dagster.errors import StorageError
 from mlops_dagster.extras import require
@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from pyspark.sql.connect.dataframe import DataFrame
     from pyspark.sql.connect.session import SparkSession
+
+_RETRIES: Final = 5
+"""Some 20 s until a server that is away is given up; by default it is ten minutes."""
 
 
 class SparkEngine:
@@ -26,10 +29,12 @@ class SparkEngine:
     def run(self, statement: Statement) -> "pa.Table":
         """Return the result of the statement, see `Engine`."""
         from pyspark.errors import PySparkException
+        from pyspark.sql.connect.client.retries import DefaultPolicy
         from pyspark.sql.connect.session import SparkSession
 
         try:
             session = SparkSession.builder.remote(self._url).create()
+            session.client.set_retry_policies([DefaultPolicy(max_retries=_RETRIES)])
             try:
                 session.conf.set("spark.sql.session.timeZone", "UTC")
                 for name, source in statement.tables.items():

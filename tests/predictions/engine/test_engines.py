@@ -190,6 +190,15 @@ def test_an_engine_elsewhere_is_a_spark_connect_server() -> None:
     assert isinstance(open_engine(None), EmbeddedEngine)
 
 
+def test_a_server_that_is_away_is_an_error_that_shows_no_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mlops_dagster.predictions.engine.spark._RETRIES", 1)
+    with pytest.raises(StorageError, match=r"the engine at sc://127\.0\.0\.1:9 did not run") as refusal:
+        open_engine("sc://127.0.0.1:9/;token=secret").run(
+            Statement("SELECT a FROM t", {"t": Source(pa.table({"a": [1]}), {"a": "a"})})
+        )
+    assert "secret" not in refusal.value.message
+
+
 latencies = st.lists(
     st.one_of(st.none(), st.just(float("nan")), st.just(0.0), st.sampled_from([4.0, 4.001, 4.002]), st.floats(0, 1e6)),
     min_size=1,
