@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Final
 
 from mlops_dagster.clock import in_utc
@@ -54,6 +54,11 @@ class Window:
     since: datetime
     until: datetime
     roles: Sequence[Role]
+
+    @property
+    def days(self) -> dict[str, date]:
+        """The `first` and the `last` day of which a table is read."""
+        return {"first": in_utc(self.since).date(), "last": in_utc(self.until).date()}
 
 
 def labelled(window: Window, rows: Source, labels: Source, columns: Sequence[str], then: str) -> Statement:

@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -16,13 +16,14 @@ from mlops_dagster.errors import (
     PredictionNotFoundError,
 )
 from mlops_dagster.predictions.engine.embedded import EmbeddedEngine
-from mlops_dagster.predictions.engine.engine import Engine, Source, Statement, Stored
+from mlops_dagster.predictions.engine.engine import Engine, Statement
 from mlops_dagster.predictions.log.answers import AnswerCounts, Part, answer_columns, count_answers, counted_parts
-from mlops_dagster.predictions.log.labelled import LABEL_COLUMNS, ROW_COLUMNS, Window, labelled
+from mlops_dagster.predictions.log.labelled import ROW_COLUMNS, Window, labelled
 from mlops_dagster.predictions.log.location import LogLocation
 from mlops_dagster.predictions.log.maintenance import maintaining
 from mlops_dagster.predictions.log.names import ERASURES_TABLE, LABELS_TABLE, predictions_table
 from mlops_dagster.predictions.log.places import PLACE_COLUMNS, count_places
+from mlops_dagster.predictions.log.sources import Sources, known_from
 from mlops_dagster.predictions.log.writer import LogWriter
 from mlops_dagster.predictions.records import ANSWERED, Role
 from mlops_dagster.predictions.spool.locking import shipping_lock
@@ -80,6 +81,7 @@ class PredictionLog:
     def __init__(self, address: str | Path, engine: Engine | None = None) -> None:
         self.place = LogLocation(address)
         self._engine = engine or EmbeddedEngine()
+        self._sources = Sources(self.place)
         self.writer = LogWriter(self.place)
         self._shipping = threading.Lock()
 
@@ -172,13 +174,13 @@ class PredictionLog:
         import pyarrow as pa
 
         window = Window(model, since, until, roles)
-        with self.prediction_rows(model, **_days(window)) as dataset:
+        with self.prediction_rows(model, **window.days) as dataset:
             schema = dataset.schema
         columns = {f"c{number}": name for number, name in enumerate(schema.names)}
         then = _IN_ORDER.format(columns=", ".join(columns))
-        rows = self._rows(window, {**ROW_COLUMNS, **{name: name for name in _ORDER}, **columns})
+        rows = self._sources.rows(window, {**ROW_COLUMNS, **{name: name for name in _ORDER}, **columns})
         own = list(dict.fromkeys((*_ORDER, *columns, "label", "known_at")))
-        found = self._engine.run(labelled(window, rows, self._labels(since), own, then))
+        found = self._engine.run(labelled(window, rows, self._sources.labels(since), own, then))
         ends = [pa.field("label", pa.string()), pa.field("labelled_at", schema.field("event_time").type)]
         table = found.rename_columns([*schema.names, "label", "labelled_at"]).cast(pa.schema([*schema, *ends]))
         return table.add_column(0, "model", pa.repeat(model, table.num_rows))
@@ -192,17 +194,15 @@ class PredictionLog:
         roles: Sequence[Role] = ANSWERED,
     ) -> AnswerCounts:
         """Count the rows of `labelled`, of which few are in memory at once. Raises StorageError."""
-        from mlops_dagster.predictions.log import columns
-
         window = Window(model, since, until, roles)
-        found = counted_parts(self._schema(predictions_table(model), columns.PREDICTIONS), parts)
-        rows = self._rows(window, answer_columns(found))
-        return count_answers(self._engine, window, rows, self._labels(since), found)
+        found = counted_parts(self._sources.schema(model), parts)
+        rows = self._sources.rows(window, answer_columns(found))
+        return count_answers(self._engine, window, rows, self._sources.labels(since), found)
 
     def places(self, model: str, version: str, since: datetime, until: datetime, calibration: Calibration) -> Places:
         """Count a version's answers as champion in each bracket of scores, labelled or not. Raises StorageError."""
         window = Window(model, since, until, ("champion",))
-        return count_places(self._engine, window, self._rows(window, PLACE_COLUMNS), version, calibration)
+        return count_places(self._engine, window, self._sources.rows(window, PLACE_COLUMNS), version, calibration)
 
     def get(self, prediction_id: str, model: str | None = None) -> dict[str, object]:
         """Return the answered row of a prediction, with the columns of `labelled`. Raises PredictionNotFoundError.
@@ -220,22 +220,20 @@ class PredictionLog:
 
     def _holder(self, model: str, prediction_id: str) -> dict[str, object] | None:
         """Return the row of the model that holds an id, with its label; None if the model has no such id."""
-        from mlops_dagster.predictions.log import columns
-
         names = {name: name for name in _Answer._fields} | {"id": "prediction_id", "role": "role"}
-        source = self._source(predictions_table(model), columns.PREDICTIONS, names, first=None, last=None)
+        source = self._sources.predictions(model, names)
         found = self._engine.run(
             Statement(_ANSWERS_OF_ID, {"rows": source}, [prediction_id, list(ANSWERED)])
         ).to_pylist()
         if not found:
             return None
         rows = [_Answer(**row) for row in found]
-        labels = self._labels(min(row.event_time for row in rows))
-        labelled = self._engine.run(Statement(_LABELS_OF_ID, {"labels": labels}, [model, prediction_id]))
-        requests = set(labelled["request"].to_pylist())
+        labels = self._sources.labels(min(row.event_time for row in rows))
+        labels_of_id = self._engine.run(Statement(_LABELS_OF_ID, {"labels": labels}, [model, prediction_id]))
+        requests = set(labels_of_id["request"].to_pylist())
         holder = min(rows, key=lambda row: (row.request not in requests, *row.precedence))
         at = holder.event_time
-        its = self.labelled(model, at, at + timedelta(microseconds=1)).to_pylist()
+        its: list[dict[str, object]] = self.labelled(model, at, at + timedelta(microseconds=1)).to_pylist()
         key = prediction_id, holder.request
         return next(row for row in its if (row["prediction_id"], row["request"]) == key)
 
@@ -255,7 +253,7 @@ class PredictionLog:
 
     def count_labelled(self, model: str) -> int:
         """Return how many predictions have a label."""
-        found = self._engine.run(Statement(_COUNT_LABELLED, {"labels": self._labels(None)}, [model]))
+        found = self._engine.run(Statement(_COUNT_LABELLED, {"labels": self._sources.labels(None)}, [model]))
         return int(found["n"][0].as_py())
 
     def label_counts(self, model: str, since: datetime) -> dict[date, int]:
@@ -263,7 +261,7 @@ class PredictionLog:
 
         A report of a day is out of date when this number has changed since. Only two columns are read.
         """
-        statement = Statement(_LABELS_BY_DAY, {"labels": self._labels(since)}, [model, in_utc(since)])
+        statement = Statement(_LABELS_BY_DAY, {"labels": self._sources.labels(since)}, [model, in_utc(since)])
         return {row["day"]: row["n"] for row in self._engine.run(statement).to_pylist()}
 
     def models(self) -> list[str]:
@@ -283,39 +281,6 @@ class PredictionLog:
         with storage_errors("read", at):
             yield delta.dataset(at, columns.PREDICTIONS, first=first, last=last)
 
-    def _rows(self, window: Window, columns: Mapping[str, str]) -> Source:
-        """Return the days of a model's table that a window needs."""
-        from mlops_dagster.predictions.log import columns as log_columns
-
-        return self._source(predictions_table(window.model), log_columns.PREDICTIONS, columns, **_days(window))
-
-    def _labels(self, since: datetime | None) -> Source:
-        """Return the labels of the predictions made since `since`, or all labels."""
-        from mlops_dagster.predictions.log import columns
-
-        return self._source(LABELS_TABLE, columns.LABELS, LABEL_COLUMNS, first=_known_from(since), last=None)
-
-    def _source(
-        self, name: str, schema: "pa.Schema", columns: Mapping[str, str], *, first: date | None, last: date | None
-    ) -> Source:
-        from mlops_dagster.predictions.log.delta import tables as delta
-
-        at = self.place.table(name)
-        table = delta.open_table(at)
-        return Source(
-            schema.empty_table() if table is None else Stored(at, table, delta.day_filters(first, last)), columns
-        )
-
-    def _schema(self, name: str, schema: "pa.Schema") -> "pa.Schema":
-        """Return the columns of a table, of which only those of features may be more than `schema` has."""
-        import pyarrow as pa
-
-        from mlops_dagster.predictions.log.delta import tables as delta
-
-        table = delta.open_table(self.place.table(name))
-        features = {} if table is None else delta.feature_types(table)
-        return pa.schema([*schema, *(pa.field(*each) for each in features.items())])
-
     def _tables(self) -> list[str]:
         return [*(predictions_table(model) for model in self.models()), LABELS_TABLE, ERASURES_TABLE]
 
@@ -328,16 +293,4 @@ class PredictionLog:
 
         at = self.place.table(LABELS_TABLE)
         with storage_errors("read", at):
-            yield delta.dataset(at, columns.LABELS, first=_known_from(since))
-
-
-def _known_from(since: datetime | None) -> date | None:
-    """Return the first day on which a label of a prediction made since `since` may be known; None for all days.
-
-    No label is known before its prediction is made; one day more allows for inaccurate clocks.
-    """
-    return None if since is None else in_utc(since).date() - timedelta(days=1)
-
-
-def _days(window: Window) -> dict[str, date]:
-    return {"first": in_utc(window.since).date(), "last": in_utc(window.until).date()}
+            yield delta.dataset(at, columns.LABELS, first=known_from(since))
