@@ -8,7 +8,7 @@ from mlops_dagster.predictions.engine.engine import Source, Statement, Stored
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from pyspark.sql.connect.dataframe import DataFrame
+    from pyspark.sql import DataFrame
     from pyspark.sql.connect.session import SparkSession
 
 _RETRIES: Final = 5
@@ -53,6 +53,7 @@ def _frame(session: "SparkSession", source: Source) -> "DataFrame":
     from pyspark.sql.connect import functions as sql
 
     rows = source.rows
+    frame: DataFrame
     if isinstance(rows, Stored):
         frame = session.read.format("delta").option("versionAsOf", rows.table.version()).load(rows.at.uri)
     else:

@@ -1,10 +1,9 @@
 """Exact quantiles of latencies, of counts in narrow slots and the few values next to each quantile."""
 
+from bisect import bisect_right
 from collections import defaultdict
+from itertools import accumulate
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
-
-import numpy as np
-import numpy.typing as npt
 
 from mlops_dagster.clock import in_utc
 from mlops_dagster.predictions.engine.engine import Engine, Source, Statement
@@ -20,7 +19,6 @@ LOWEST_SLOT: Final = -1_000_000
 _AT: Final = (0.50, 0.95, 0.99)
 
 _Arm: TypeAlias = tuple[str, str]
-_Numbers: TypeAlias = npt.NDArray[np.float64]
 
 _VALUES: Final = """
 SELECT version, role, latency_ms, count(*) AS n FROM rows
@@ -146,8 +144,8 @@ def _value(slot: _Slot, rank: int, values: list[tuple[float, int]]) -> float:
     if found is not None:
         return found
     its = [(value, n) for value, n in values if slot.low <= value <= slot.high]
-    upto = np.cumsum([n for _, n in its]) + slot.before
-    return its[int(np.searchsorted(upto, rank, side="right"))][0]
+    upto = list(accumulate((n for _, n in its), initial=slot.before))[1:]
+    return its[bisect_right(upto, rank)][0]
 
 
 def _between(low: float, high: float, part: float) -> float:
