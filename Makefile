@@ -84,8 +84,9 @@ docs: install
 # What the flights example's rollout policy can prove on its traffic (docs/benchmarks/power.md), rollouts looked at any time
 # (docs/benchmarks/at-any-time.md), and days whose rows share a cause (docs/benchmarks/shared-days.md); the registry beside MLflow, a 5 GB
 # artifact on S3; the data plane beside MLServer, over the bare model, its reactions, its rollups and its shipper; drift
-# beside Evidently, of a fleet, of a hundred million rows, and an hourly run from launch to materialized; a thousand models:
-# the control room, their definitions, their hourly run, and a canary that goes bad; the size of an installation.
+# beside Evidently, of a fleet, of a hundred million rows, a day of ten million labelled rows, and an hourly run from launch to
+# materialized; a thousand models: the control room, their definitions, their hourly run, and a canary that goes bad; the
+# size of an installation.
 bench: export PYTHONPATH := $(CURDIR)/examples/flights
 bench: install wrk
 	$(BIN)/python bench/rollout_power.py
@@ -104,6 +105,7 @@ bench: install wrk
 	$(BIN)/python bench/fleet_drift.py
 	$(BIN)/python bench/board_snapshot.py
 	$(BIN)/python bench/recount_speed.py --rows 100000000
+	$(BIN)/python -m bench.engine_speed --rows 10000000
 	$(BIN)/python bench/hourly_run.py
 	$(BIN)/python bench/definitions_load.py
 	$(BIN)/python bench/fleet_hour.py --models 1000

@@ -16,6 +16,7 @@ MODULES: Final = {
     "monitoring": ("evidently", "great_expectations", "whylogs"),
     "onnx": ("onnx", "onnxruntime"),
     "signing": ("model_signing", "OpenSSL"),
+    "spark": ("pyspark",),
     "xgboost": ("xgboost",),
 }
 """The modules by which each extra is known to be installed."""

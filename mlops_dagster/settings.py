@@ -46,6 +46,12 @@ class Settings(BaseSettings):
     log_url: str | None = Field(
         default=None, repr=False, description="s3://bucket/prefix for the prediction log; else the home"
     )
+    engine: str | None = Field(
+        default=None,
+        repr=False,  # it may hold a token
+        description="sc://host:port of a Spark Connect server that runs the heavy statements over the log; else DuckDB "
+        "in each process",
+    )
     mlflow_url: str | None = Field(
         default=None, repr=False, description="mlflow://host:port, a server that shows every version as well"
     )

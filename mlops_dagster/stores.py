@@ -23,7 +23,16 @@ from mlops_dagster.alerting.routing.routing import Routing
 from mlops_dagster.alerting.watches import Watches
 from mlops_dagster.clock import Clock, SystemClock
 from mlops_dagster.errors import InvalidPolicyError, ModelNotFoundError, UnreadableError
-from mlops_dagster.predictions import AskedErasures, Feedback, LabelInbox, LabelOutbox, PredictionLog, Rollups, Spool
+from mlops_dagster.predictions import (
+    AskedErasures,
+    Feedback,
+    LabelInbox,
+    LabelOutbox,
+    PredictionLog,
+    Rollups,
+    Spool,
+    open_engine,
+)
 from mlops_dagster.registry import ModelRegistry, ModelVersion
 from mlops_dagster.registry.session import os_user
 from mlops_dagster.reports import Reports
@@ -213,7 +222,7 @@ class Stores:
 
     @cached_property
     def log(self) -> PredictionLog:
-        return PredictionLog(self.settings.log)
+        return PredictionLog(self.settings.log, open_engine(self.settings.engine))
 
     @cached_property
     def profiles(self) -> "Files":

@@ -3,22 +3,13 @@
 The quality measures are those of the version's task: accuracy and F1 of a classifier.
 """
 
-from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
-from mlops_dagster.monitoring.concept.outcomes import SlicesOf, slices_of
+from mlops_dagster.monitoring.concept.outcomes import sliced, slices_of
+from mlops_dagster.predictions import AnswerCounts, of_arm
 from mlops_dagster.tasks import UNKNOWN_TASK, Measure, Task
-
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-    import pandas as pd
-    import pyarrow as pa
-
-COLUMNS = ("version", "role", "status", "prediction", "label", "latency_ms")
-"""The columns of the log's labelled table that `performance` needs, besides the features of the slices."""
 
 Interval: TypeAlias = tuple[float, float]
 """The lower and upper bound with 95 % confidence; rows are taken to be independent."""
@@ -136,102 +127,57 @@ class PerformanceReport:
         ]
 
 
-class PerformanceCounts:
-    """Counts rows in pieces, from `PredictionLog.labelled`: of each row only its latency is kept.
-
-    Requests that reached no version are left out; a failed one is an error of its version and has no label.
-    `slices` are names as on a card, "carrier=AA"; `tasks` are the tasks of the versions, for their measures.
-    """
-
-    def __init__(self, slices: Iterable[str] = (), tasks: Mapping[str, Task] | None = None) -> None:
-        self._slices = tuple(slices)
-        self._tasks = tasks or {}
-        self._versions: dict[tuple[str, str], _Counts] = {}
-
-    def add(self, rows: "pa.Table") -> None:
-        """Count more rows."""
-        frame = rows.select(list(COLUMNS)).to_pandas()
-        parts = list(slices_of(rows, self._slices))
-        reached = frame[frame["version"].fillna("") != ""]
-        for (version, role), its in reached.groupby(["version", "role"], sort=False):
-            if (version, role) not in self._versions:
-                self._versions[version, role] = _Counts(self._tasks.get(version, UNKNOWN_TASK))
-            self._versions[version, role].add(its, parts)
-
-    def report(self) -> PerformanceReport:
-        """Return the performance of each version in each role."""
-        versions = [
-            counts.performance(version, role, self._slices)
-            for (version, role), counts in sorted(self._versions.items())
-        ]
-        task = next(iter(self._tasks.values()), UNKNOWN_TASK)  # all of one kind
-        return PerformanceReport(sum(each.requests for each in versions), tuple(versions), task.merit, task.headings)
-
-
 def performance(
-    pieces: "Iterable[pa.Table]", slices: Iterable[str] = (), tasks: Mapping[str, Task] | None = None
+    counts: AnswerCounts, slices: Iterable[str] = (), tasks: Mapping[str, Task] | None = None
 ) -> PerformanceReport:
-    """Return the performance of each version in each role from pieces of rows, see `PerformanceCounts`."""
-    counts = PerformanceCounts(slices, tasks)
-    for rows in pieces:
-        counts.add(rows)
-    return counts.report()
+    """Return the performance of each version in each role.
+
+    Requests that reached no version are left out; a failed one is an error of its version and has no label. `slices`
+    are names as on a card, "carrier=AA", by which `counts` were made (`parts_of`); `tasks` are the tasks of the
+    versions, for their measures.
+    """
+    known, slices = tasks or {}, tuple(slices)
+    versions = [
+        _performance(counts, version, role, slices, known.get(version, UNKNOWN_TASK))
+        for version, role in sorted(counts.requests)
+    ]
+    task = next(iter(known.values()), UNKNOWN_TASK)  # all of one kind
+    return PerformanceReport(sum(each.requests for each in versions), tuple(versions), task.merit, task.headings)
 
 
-class _Counts:
-    """One version in one role."""
+def _performance(counts: AnswerCounts, version: str, role: str, slices: Iterable[str], task: Task) -> Performance:
+    requests = counts.requests[version, role]
+    judged = of_arm(counts.hours, version, role)
+    labelled = int(judged["n"].to_numpy().sum())
+    sums = task.sums(judged["label"].to_numpy(), judged["prediction"].to_numpy(), judged["n"].to_pylist())
+    return Performance(
+        version=version,
+        role=role,
+        requests=requests.rows,
+        errors=requests.errors,
+        labelled=labelled,
+        **requests.latencies._asdict(),
+        measures=task.measures(sums) if labelled else {},
+        slices=tuple(_slices(counts, version, role, slices, task)),
+    )
 
-    def __init__(self, task: Task) -> None:
-        self._task = task
-        self._latencies: list[npt.NDArray[np.float64]] = []
-        self._errors = 0
-        self._labelled = 0
-        self._sums: Counter[tuple[str, ...]] = Counter()
-        self._slices: defaultdict[str, Counter[str]] = defaultdict(Counter)
 
-    def add(self, rows: "pd.DataFrame", slices: Iterable[SlicesOf]) -> None:
-        """Count more rows; `slices` are of all rows of the piece, and the index of `rows` gives places in the piece."""
-        self._latencies.append(rows["latency_ms"].to_numpy())
-        self._errors += int((rows["status"] == "failed").sum())
-        judged = rows[rows["label"].notna() & rows["prediction"].notna()]
-        if judged.empty:
-            return
-        self._labelled += len(judged)
-        truths, predictions = judged["label"].to_numpy(), judged["prediction"].to_numpy()
-        self._sums.update(self._task.sums(truths, predictions))
-        losses, place = self._task.losses(predictions, truths), judged.index.to_numpy()
-        for part in slices:
-            for name, counts in SlicesOf(part.names, part.places[place]).losses(losses).items():
-                self._slices[name].update(counts)
+def _slices(
+    counts: AnswerCounts, version: str, role: str, slices: Iterable[str], task: Task
+) -> Iterator[SlicePerformance]:
+    """Yield the slices that have labelled answers, in the order of `slices`."""
+    from mlops_dagster.statistics import wilson_interval
 
-    def performance(self, version: str, role: str, slices: Iterable[str]) -> Performance:
-        import numpy as np
-
-        from mlops_dagster.statistics import wilson_interval
-
-        latencies = np.concatenate(self._latencies)
-        p50, p95, p99 = np.nanquantile(latencies, [0.50, 0.95, 0.99]).tolist()
-        parts = {name: self._slices[name] for name in slices if self._slices[name]["rows"]}
-        return Performance(
-            version=version,
-            role=role,
-            requests=len(latencies),
-            errors=self._errors,
-            labelled=self._labelled,
-            p50_ms=p50,
-            p95_ms=p95,
-            p99_ms=p99,
-            measures=self._task.measures(self._sums) if self._labelled else {},
-            slices=tuple(
-                SlicePerformance(
-                    name,
-                    rows := part["rows"],
-                    (rows - part["loss"]) / rows,
-                    wilson_interval(rows - part["loss"], rows),
-                )
-                for name, part in parts.items()
-            ),
-        )
+    found: dict[str, Mapping[str, float]] = {}
+    for counted, names in sliced(counts, slices):
+        its = of_arm(counted, version, role)
+        losses = task.losses(its["prediction"].to_numpy(), its["label"].to_numpy())
+        for part in slices_of(its, names):
+            found |= part.losses(losses, its["n"].to_numpy())
+    for name in slices:
+        if name in found and (rows := int(found[name]["rows"])):
+            right = rows - found[name]["loss"]
+            yield SlicePerformance(name, rows, right / rows, wilson_interval(right, rows))
 
 
 def _between(measure: Measure | None) -> str:

@@ -1,12 +1,14 @@
 """The prediction log: a durable spool, rollups, Delta Lake tables, labels that arrive late, and audits of them all."""
 
 from mlops_dagster.predictions.audit import AuditReport, ProcessAudit, audit
+from mlops_dagster.predictions.engine.opening import open_engine
 from mlops_dagster.predictions.erasure.asked import Asked, AskedErasures
 from mlops_dagster.predictions.erasure.erase import Choice, Erased, Found, check_reason, erase
 from mlops_dagster.predictions.erasure.expire import expire
 from mlops_dagster.predictions.labels.feedback import Feedback, Taken
 from mlops_dagster.predictions.labels.inbox import LabelInbox
 from mlops_dagster.predictions.labels.outbox import LabelOutbox
+from mlops_dagster.predictions.log.answers import INTERVAL, AnswerCounts, ByInterval, ByValue, Part, of_arm
 from mlops_dagster.predictions.log.log import PredictionLog
 from mlops_dagster.predictions.log.repair import Doubled, find_doubled, repair
 from mlops_dagster.predictions.records import (
@@ -66,8 +68,10 @@ from mlops_dagster.predictions.spool.spool import Spool
 __all__ = [
     "ANSWERED",
     "COHORT",
+    "INTERVAL",
     "NOTHING",
     "SERVED",
+    "AnswerCounts",
     "Answered",
     "ArmEvents",
     "Asked",
@@ -75,6 +79,8 @@ __all__ = [
     "AuditReport",
     "BadEvent",
     "BothScored",
+    "ByInterval",
+    "ByValue",
     "Choice",
     "Cohort",
     "Consumer",
@@ -95,6 +101,7 @@ __all__ = [
     "LatencySummary",
     "Pair",
     "PairedCounts",
+    "Part",
     "PredictionLog",
     "PredictionRecord",
     "ProcessAudit",
@@ -128,6 +135,8 @@ __all__ = [
     "latency_by_hour",
     "latency_by_model",
     "latency_by_version",
+    "of_arm",
+    "open_engine",
     "recount",
     "repair",
     "requests_by_model",

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from mlops_dagster.inference import Rescorer, column_of, features_frame, logged_value, text_column
 from mlops_dagster.monitoring import day_of_answers, performance
-from mlops_dagster.monitoring.concept.outcomes import added_up
+from mlops_dagster.monitoring.concept.outcomes import parts_of
 from mlops_dagster.monitoring.drift.recount import count_rows
 from mlops_dagster.monitoring.pages.samples import sample_served
 from mlops_dagster.monitoring.validation.hourly import _read
@@ -93,20 +93,18 @@ def test_reports_read_the_column_of_the_kind(log: PredictionLog) -> None:
     rows = log.labelled(model, *DAY)
     assert {"feature_gate", "feature_gate__text"} <= set(rows.schema.names)
 
-    day = day_of_answers(rows, "2.0.0", slices=["gate=B4", "gate=7.0", "gate=None"], baseline=baseline)
-    parts = [rows[:7], rows[7:7], rows[7:]]
-    slices = ("gate=B4", "gate=7.0", "gate=None")
-    assert added_up(day_of_answers(part, "2.0.0", slices=slices, baseline=baseline) for part in parts) == day
+    slices = ["gate=B4", "gate=7.0", "gate=None"]
+    counts = log.answers(model, *DAY, parts_of(slices, baseline))
+    day = day_of_answers(counts, "2.0.0", slices=slices, baseline=baseline)
     assert day.slices == {"gate=B4": (10, 10), "gate=7.0": (0, 0), "gate=None": (0, 0)}
     assert sorted(day.groups["gate"].values()) == [(10, 0), (10, 10)]
     numeric = {"gate": Histogram.of(NumericBins((7.5,)), [7.0, 8.0])}
     before = Baseline(numeric, baseline.score, baseline.label)
-    assert sorted(day_of_answers(rows, "1.0.0", slices=[], baseline=before).groups["gate"].values()) == [
-        (10, 0),
-        (10, 10),
-    ]
+    counts = log.answers(model, *DAY, parts_of(["gate=B4", "gate=8.0"], before))
+    groups = day_of_answers(counts, "1.0.0", slices=[], baseline=before).groups["gate"]
+    assert sorted(groups.values()) == [(10, 0), (10, 10)]
 
-    found = {each.version: each for each in performance([rows], ["gate=B4", "gate=8.0"]).versions}
+    found = {each.version: each for each in performance(counts, ["gate=B4", "gate=8.0"]).versions}
     assert [(part.name, part.labelled, part.merit) for part in found["2.0.0"].slices] == [("gate=B4", 10, 0.0)]
     assert [(part.name, part.labelled, part.merit) for part in found["1.0.0"].slices] == [("gate=8.0", 10, 1.0)]
 

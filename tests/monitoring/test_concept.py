@@ -18,7 +18,7 @@ from mlops_dagster.monitoring import (
     day_of_answers,
 )
 from mlops_dagster.monitoring.concept.collapse import Collapse, CollapseVerdict
-from mlops_dagster.monitoring.concept.outcomes import Answers
+from mlops_dagster.monitoring.concept.outcomes import Answers, parts_of
 from mlops_dagster.monitoring.performance import PerformanceReport
 from mlops_dagster.monitoring.policy import wrong_answers
 from mlops_dagster.registry.cards import EvaluationSlice
@@ -28,6 +28,7 @@ from mlops_dagster.statistics import (
     rate_design_effect,
     rate_upper_bound,
 )
+from tests.support.predictions.answers import counted
 
 ALPHA, MARGIN, ERRORS = 0.05, 0.02, 0.10
 FIRST = date(2013, 3, 1)
@@ -197,7 +198,8 @@ def test_answers_of_others_roles_and_versions_are_not_counted() -> None:
             "feature_carrier": ["AA", "AA", "AA", "AA", None],
         }
     )
-    day = day_of_answers(rows, "1.0.0", slices=["carrier=AA"], baseline=None)
+    counts = counted(rows, parts_of(["carrier=AA"], None))
+    day = day_of_answers(counts, "1.0.0", slices=["carrier=AA"], baseline=None)
     assert (day.overall, day.slices, day.groups) == ((2, 1), {"carrier=AA": (1, 1)}, {})
     found = DayOfPerformance(PerformanceReport(0, ()), labels=2, answers=day)
     assert PERFORMANCE.from_json(PERFORMANCE.to_json(found)) == found  # days come back from their report as they went

@@ -2,6 +2,7 @@
 
 import json
 import math
+from datetime import timedelta
 
 import numpy as np
 import numpy.typing as npt
@@ -10,12 +11,17 @@ import pytest
 
 from mlops_dagster.errors import InvalidInputError
 from mlops_dagster.monitoring import ConceptPolicy, estimated_performance
-from mlops_dagster.monitoring.concept.estimated import estimate, places_of
+from mlops_dagster.monitoring.concept.estimated import estimate
+from mlops_dagster.predictions.engine.embedded import EmbeddedEngine
+from mlops_dagster.predictions.engine.engine import Source
+from mlops_dagster.predictions.log.labelled import Window
+from mlops_dagster.predictions.log.places import PLACE_COLUMNS, count_places
 from mlops_dagster.registry.entities.baseline import Baseline
 from mlops_dagster.statistics import CategoricalBins, Histogram
 from mlops_dagster.tasks.calibration import Calibration
 from mlops_dagster.tasks.classification import SCORE_BINS
 from mlops_dagster.tasks.classification.estimate import calibrate
+from tests.support.predictions.records import MARCH
 
 Numbers = npt.NDArray[np.float64]
 
@@ -78,7 +84,10 @@ def test_of_a_day_the_champions_answers_are_taken_and_nothing_is_taken_for_grant
     table = pa.table(dict(zip(("version", "role", "prediction", "score"), map(list, columns), strict=True)))
     empty = Histogram(CategoricalBins(("ok", "late")), np.zeros(4, dtype=np.int64))
     baseline = Baseline({}, Histogram.of(SCORE_BINS, []), empty, calibration=calibration)
-    places = places_of(table[:90], "1", calibration) + places_of(table[90:], "1", calibration)
+    table = table.append_column("event_time", pa.array([MARCH] * table.num_rows, pa.timestamp("us", "UTC")))
+    table = table.append_column("date", pa.array([MARCH.date()] * table.num_rows))
+    window = Window("flights", MARCH, MARCH + timedelta(days=1), ("champion",))
+    places = count_places(EmbeddedEngine(), window, Source(table, PLACE_COLUMNS), "1", calibration)
     found = estimated_performance(places, calibration, baseline, ConceptPolicy())
     assert (found.rows, found.measures["accuracy"].interval) == (100, None)
     assert found.metadata()["estimated_reason"] == "without an interval: how days differ is not known"

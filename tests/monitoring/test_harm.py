@@ -25,11 +25,13 @@ from mlops_dagster.monitoring import (
     make_baseline,
     with_evaluation,
 )
+from mlops_dagster.monitoring.concept.outcomes import parts_of
 from mlops_dagster.registry import Baseline
 from mlops_dagster.registry.entities.baseline import StoredBaseline
 from mlops_dagster.schema import Feature, ModelSchema
 from mlops_dagster.statistics import beside_design_effect, rate_design_effect
 from mlops_dagster.tasks import Classification
+from tests.support.predictions.answers import each_once
 
 Floats = npt.NDArray[np.float64]
 Rates = Callable[[Floats], Floats]
@@ -60,7 +62,8 @@ def a_day(columns: Columns, wrong: npt.NDArray[np.bool_], baseline: Baseline) ->
         "prediction": ["ok"] * len(wrong),
         **{f"feature_{name}": values for name, values in columns.items()},
     }
-    return day_of_answers(pa.table(rows), "1.0.0", slices=[], baseline=baseline)
+    counts = each_once(pa.table(rows), parts_of([], baseline))
+    return day_of_answers(counts, "1.0.0", slices=[], baseline=baseline)
 
 
 def found(

@@ -7,7 +7,9 @@ import pyarrow as pa
 import pytest
 
 from mlops_dagster.monitoring import performance
+from mlops_dagster.predictions import ByValue
 from mlops_dagster.tasks import Classification
+from tests.support.predictions.answers import counted
 
 
 def test_each_version_in_each_role_has_its_figures() -> None:
@@ -23,7 +25,7 @@ def test_each_version_in_each_role_has_its_figures() -> None:
     ]
     names = ("version", "role", "status", "prediction", "label", "latency_ms")
     report = performance(
-        [pa.table({name: list(column) for name, column in zip(names, zip(*rows, strict=True), strict=True)})]
+        counted(pa.table({name: list(column) for name, column in zip(names, zip(*rows, strict=True), strict=True)}))
     )
 
     champion, canary, paired = report.versions
@@ -67,23 +69,23 @@ def test_a_label_that_is_no_class_of_the_version_is_a_wrong_answer_and_no_class(
     columns = {"version": ["1"] * 100, "role": ["champion"] * 100, "status": ["ok"] * 100, "latency_ms": [1.0] * 100}
     answers = ["late"] * 49 + ["on_time"] * 49 + ["late"] * 2
     table = pa.table({**columns, "prediction": answers, "label": truths})
-    (found,) = performance([table], tasks={"1": Classification(classes=("late", "on_time"))}).versions
+    (found,) = performance(counted(table), tasks={"1": Classification(classes=("late", "on_time"))}).versions
     assert (found.value("accuracy"), found.value("macro_f1")) == (0.98, pytest.approx((98 / 100 + 1) / 2))
     assert found.measures["macro_f1"].interval is not None
     assert found.measures["macro_f1"].interval[0] > 0.9
-    (unknown,) = performance([table]).versions
+    (unknown,) = performance(counted(table)).versions
     assert unknown.value("macro_f1") == pytest.approx((98 / 100 + 1 + 0) / 3)
 
 
 def test_without_labels_there_is_no_accuracy_and_without_rows_no_version() -> None:
     columns = {"version": ["1"], "role": ["champion"], "status": ["ok"], "prediction": ["late"], "latency_ms": [1.0]}
     table = pa.table({**columns, "label": pa.nulls(1, pa.string())})
-    (only,) = performance([table]).versions
+    (only,) = performance(counted(table)).versions
     assert (only.labelled, only.value("accuracy"), only.value("macro_f1")) == (0, None, None)
-    assert "accuracy" not in performance([table]).headline()
-    (row,) = performance([table]).table()
+    assert "accuracy" not in performance(counted(table)).headline()
+    (row,) = performance(counted(table)).table()
     assert (row["labelled"], row["accuracy"], row["macro-F1"]) == (0, "-", "-")
-    nothing = performance([table.slice(0, 0)])
+    nothing = performance(counted(table.slice(0, 0)))
     assert (nothing.versions, nothing.headline()) == ((), {})
 
 
@@ -99,7 +101,8 @@ def test_slices_and_intervals_are_of_the_labelled_rows() -> None:
             "feature_carrier": ["AA"] * 8 + ["UA"] * 4,
         }
     )
-    (found,) = performance([rows[:3], rows[3:]], ["carrier=AA", "carrier=UA", "carrier=HA", "unheard=of"]).versions
+    counts = counted(rows, [ByValue("carrier"), ByValue("unheard")])
+    (found,) = performance(counts, ["carrier=AA", "carrier=UA", "carrier=HA", "unheard=of"]).versions
     assert [(part.name, part.labelled, part.merit) for part in found.slices] == [
         ("carrier=AA", 8, 1.0),
         ("carrier=UA", 3, 1 / 3),
@@ -107,7 +110,7 @@ def test_slices_and_intervals_are_of_the_labelled_rows() -> None:
     # Wilson's interval of 9 out of 11 and of 1 out of 3, by statsmodels' proportion_confint(method="wilson")
     assert found.measures["accuracy"].interval == pytest.approx((0.5230, 0.9486), abs=1e-4)
     assert found.slices[1].interval == pytest.approx((0.0615, 0.7923), abs=1e-4)
-    worst = performance([rows[:3], rows[3:]], ["carrier=UA"]).slice_table()[0]
+    worst = performance(counts, ["carrier=UA"]).slice_table()[0]
     assert (worst["slice"], worst["labelled"], worst["accuracy"]) == ("carrier=UA", 3, "0.333 (0.061–0.792)")
     assert found.measures["macro_f1"].interval is not None
     assert found.measures["macro_f1"].interval[0] < found.value("macro_f1") < found.measures["macro_f1"].interval[1]  # type: ignore[operator]

@@ -4,7 +4,6 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
 
@@ -102,7 +101,7 @@ def test_a_model_that_never_served_has_an_empty_log(log, march):
     assert (log.count("unknown"), log.count_labelled("unknown"), log.models()) == (0, 0, [])
 
 
-def test_the_latest_label_is_joined_to_all_rows_and_to_pieces(spool, log, record, march, monkeypatch):
+def test_the_latest_label_is_joined_to_all_rows(spool, log, record, march):
     spool.append([record(0), record(1), record(2), record(0, prediction_id="other", model="other")])
     spool.feedback([("p0", "late", march + days(1)), ("p1", "late", march + days(1))], model="flights")
     log.ship(spool)
@@ -116,12 +115,8 @@ def test_the_latest_label_is_joined_to_all_rows_and_to_pieces(spool, log, record
         ("p1", "on_time", march + days(2)),
         ("p2", None, None),
     ]
-    for rows in (1, 2, 3):
-        monkeypatch.setattr("mlops_dagster.predictions.log.log._LABELLED_AT_ONCE", rows)
-        pieces = list(log.labelled_pieces("flights", march, march + days(1)))
-        assert len(pieces) == -(-3 // rows)
-        assert pa.concat_tables(pieces).equals(table)
-    assert [each.num_rows for each in log.labelled_pieces("unknown", march, march + days(1))] == [0]
+    assert table.drop_columns(["model", "label", "labelled_at"]).equals(log.read("flights", march, march + days(1)))
+    assert log.answers("unknown", march, march + days(1)).requests == {}
     assert log.count_labelled("flights") == 2
     # by the day of the prediction, not of the label; every correction counts, for it may change a report
     assert log.label_counts("flights", march) == {march.date(): 4}

@@ -118,7 +118,7 @@ def test_a_task_that_is_made_up_is_served_logged_counted_reported_and_decided(tm
 
         # the report has the measures of the task
         tasks = {version.version: version.task for version in (good, bad)}
-        report = performance(stores.log.labelled_pieces(MODEL, began, until, ("champion", "shadow")), tasks=tasks)
+        report = performance(stores.log.answers(MODEL, began, until, roles=("champion", "shadow")), tasks=tasks)
         found = {each.version: each for each in report.versions}
         assert found["1.1.0"].value("mae") == pytest.approx(4)
         assert found["1.1.0"].value("closeness") == pytest.approx(0.84)

@@ -11,8 +11,8 @@ from datetime import date, datetime, timedelta
 from mlops_dagster.loop.judging.findings import PERFORMANCE
 from mlops_dagster.loop.spec import ModelSpec
 from mlops_dagster.monitoring import DayOfAnswers, day_of_answers
-from mlops_dagster.monitoring.concept.outcomes import added_up
-from mlops_dagster.predictions import Cohort, champion_days
+from mlops_dagster.monitoring.concept.outcomes import parts_of
+from mlops_dagster.predictions import AnswerCounts, Cohort, champion_days
 from mlops_dagster.registry import ModelVersion
 from mlops_dagster.registry.cards import OVERALL
 from mlops_dagster.rollout.floor.floor import champion_since
@@ -35,18 +35,20 @@ def card_slices(champion: ModelVersion | None) -> list[str]:
 
 def count_day(stores: Stores, spec: ModelSpec, champion: ModelVersion, day: date) -> DayOfAnswers:
     """Count the champion's answers of a day from the log, with the labels known by now."""
-    start, slices = day_begins(day), card_slices(champion)
-    pieces = stores.log.labelled_pieces(spec.model, start, start + _DAY)
-    return added_up(
-        day_of_answers(
-            rows,
-            champion.version,
-            slices=slices,
-            baseline=champion.baseline,
-            bins=spec.drift.bins,
-            task=champion.task,
-        )
-        for rows in pieces
+    start = day_begins(day)
+    parts = parts_of(card_slices(champion), champion.baseline, spec.drift.bins)
+    return day_of_champion(stores.log.answers(spec.model, start, start + _DAY, parts), spec, champion)
+
+
+def day_of_champion(counts: AnswerCounts, spec: ModelSpec, champion: ModelVersion) -> DayOfAnswers:
+    """Return the champion's answers of a day, from counts by `parts_of` its slices and baseline."""
+    return day_of_answers(
+        counts,
+        champion.version,
+        slices=card_slices(champion),
+        baseline=champion.baseline,
+        bins=spec.drift.bins,
+        task=champion.task,
     )
 
 

@@ -8,21 +8,26 @@ from typing import Final
 from mlops_dagster.loop.apply_floor import FloorSignal, hold_to_floor, tell_of_floor
 from mlops_dagster.loop.judging.alerts import tell_of_collapse, tell_of_concept, tell_of_labels
 from mlops_dagster.loop.judging.concept import look_at_concept
-from mlops_dagster.loop.judging.days_of_answers import answers_of, card_slices, changed_days, since_promotion
+from mlops_dagster.loop.judging.days_of_answers import (
+    answers_of,
+    card_slices,
+    changed_days,
+    day_of_champion,
+    since_promotion,
+)
 from mlops_dagster.loop.judging.findings import PERFORMANCE, DayOfPerformance
 from mlops_dagster.loop.retraining.consider import NO_RUNS, TrainingRuns, action_on_loss
 from mlops_dagster.loop.spec import ModelSpec
-from mlops_dagster.monitoring import day_of_answers
-from mlops_dagster.monitoring.concept.estimated import estimated_performance, places_of
-from mlops_dagster.monitoring.concept.outcomes import added_up
-from mlops_dagster.monitoring.performance import PerformanceCounts
+from mlops_dagster.monitoring.concept.estimated import estimated_performance
+from mlops_dagster.monitoring.concept.outcomes import parts_of
+from mlops_dagster.monitoring.performance import performance
 from mlops_dagster.predictions import Cohort, LabelDebt
 from mlops_dagster.registry import ModelVersion
 from mlops_dagster.reports import DAY, Report
 from mlops_dagster.rollout.floor.floor import under_floor
 from mlops_dagster.rollout.floor.matured import matured_days
 from mlops_dagster.stores import Stores
-from mlops_dagster.tasks import Places, Task
+from mlops_dagster.tasks import Task
 
 _NO_ANSWERS: Final[Mapping[date, Cohort]] = {}
 
@@ -83,31 +88,17 @@ def count_day_of_model(
 ) -> DayOfPerformance:
     """Count a day's rows, and the champion's answers among them; `tasks` are those of each version.
 
-    The rows are read once, some of them at a time: busy models have millions a day.
+    The rows stay in the log: busy models have millions a day.
     """
     slices = card_slices(champion)
-    counts, answers, places = PerformanceCounts(slices, tasks), [], Places()
     baseline = None if champion is None else champion.baseline
-    calibration = None if baseline is None else baseline.calibration
-    for rows in stores.log.labelled_pieces(spec.model, day, day + DAY):
-        counts.add(rows)
-        if champion is not None:
-            answers.append(
-                day_of_answers(
-                    rows,
-                    champion.version,
-                    slices=slices,
-                    baseline=baseline,
-                    bins=spec.drift.bins,
-                    task=champion.task,
-                )
-            )
-        if champion is not None and calibration is not None:
-            places += places_of(rows, champion.version, calibration)
+    counts = stores.log.answers(spec.model, day, day + DAY, parts_of(slices, baseline, spec.drift.bins))
+    answers = None if champion is None else day_of_champion(counts, spec, champion)
     estimate = None
-    if champion is not None and baseline is not None and calibration is not None:
+    if champion is not None and baseline is not None and (calibration := baseline.calibration) is not None:
+        places = stores.log.places(spec.model, champion.version, day, day + DAY, calibration)
         estimate = estimated_performance(places, calibration, baseline, spec.concept, champion.task)
-    return DayOfPerformance(counts.report(), 0, added_up(answers) if answers else None, estimate=estimate)
+    return DayOfPerformance(performance(counts, slices, tasks), 0, answers, estimate=estimate)
 
 
 def _tasks(stores: Stores, champion: ModelVersion | None) -> dict[str, Task]:

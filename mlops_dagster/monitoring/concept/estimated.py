@@ -6,7 +6,7 @@ evaluation, and blind when their meaning changes. docs/concepts/drift.md has the
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -15,9 +15,6 @@ from mlops_dagster.monitoring.policy import ConceptPolicy
 from mlops_dagster.registry.cards import OVERALL
 from mlops_dagster.registry.entities.baseline import Baseline
 from mlops_dagster.tasks import UNKNOWN_TASK, Calibration, Measure, Places, Task
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 UNKNOWN: Final = 0.05
 """Nothing is estimated if more than this share of the answers has a prediction that the evaluation never gave."""
@@ -55,20 +52,10 @@ class EstimatedPerformance:
         )
 
 
-def places_of(rows: "pa.Table", version: str, calibration: Calibration) -> Places:
-    """Count a version's answers as champion, from `PredictionLog.labelled`; counts of parts of a day add up."""
-    import pyarrow.compute as pc
-
-    answered = rows.filter(
-        pc.and_(pc.equal(rows["version"], version), pc.and_(pc.equal(rows["role"], "champion"), _told(rows)))
-    )
-    return _places(calibration, answered["prediction"].to_pylist(), answered["score"].to_numpy())
-
-
 def estimated_performance(
     places: Places, calibration: Calibration, baseline: Baseline, policy: ConceptPolicy, task: Task = UNKNOWN_TASK
 ) -> EstimatedPerformance:
-    """Return the expected performance of a version's answers in one day, from the counts of `places_of`.
+    """Return the expected performance of a version's answers in one day, from the counts of `PredictionLog.places`.
 
     The measures are those of the version's `task`.
 
@@ -108,12 +95,6 @@ def _estimate(
         return EstimatedPerformance(total, reason=why if total else "no answers with scores")
     reason = "" if worth is not None else "without an interval: how days differ is not known"
     return EstimatedPerformance(covered, task.expected(calibration, known, worth), task.headings, reason)
-
-
-def _told(rows: "pa.Table") -> "pa.ChunkedArray":
-    import pyarrow.compute as pc
-
-    return pc.and_(pc.is_valid(rows["prediction"]), pc.is_valid(rows["score"]))
 
 
 def _worth(baseline: Baseline, policy: ConceptPolicy, rows: int) -> tuple[float, float] | None:

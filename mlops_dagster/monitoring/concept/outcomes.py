@@ -3,20 +3,20 @@
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from mlops_dagster.inference import arrow_column, column_of, feature_of, text_column
+from mlops_dagster.predictions import INTERVAL, AnswerCounts, ByInterval, ByValue, Part, of_arm
 from mlops_dagster.registry.entities.baseline import Baseline
-from mlops_dagster.statistics import Counts, psi_groups
+from mlops_dagster.statistics import Counts, Histogram, NumericBins, psi_groups
+from mlops_dagster.statistics.bins.columns import MISSING
 from mlops_dagster.tasks import UNKNOWN_TASK, Task
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-_Key = TypeVar("_Key", str, int)
 
 
 class Answers(NamedTuple):
@@ -24,10 +24,6 @@ class Answers(NamedTuple):
 
     rows: int
     wrong: int
-
-    def plus(self, other: "Answers") -> "Answers":
-        """Both together; `+` puts tuples one after the other."""
-        return Answers(self.rows + other.rows, self.wrong + other.wrong)
 
     def __sub__(self, other: "Answers") -> "Answers":
         return Answers(self.rows - other.rows, self.wrong - other.wrong)
@@ -47,8 +43,15 @@ class DayOfAnswers:
     """The answers by hour of the day in UTC; empty where the hour is not known."""
 
 
+def parts_of(slices: Iterable[str], baseline: Baseline | None, bins: int = 10) -> list[Part]:
+    """Return the parts by which answers are counted for `day_of_answers`, and for the performance of slices."""
+    attributes = [ByValue(name.partition("=")[0]) for name in slices]
+    features = baseline.features if baseline is not None else {}
+    return [*attributes, *(_part(name, reference, bins) for name, reference in features.items())]
+
+
 def day_of_answers(
-    rows: "pa.Table",
+    counts: AnswerCounts,
     version: str,
     *,
     slices: Iterable[str],
@@ -56,54 +59,86 @@ def day_of_answers(
     bins: int = 10,
     task: Task = UNKNOWN_TASK,
 ) -> DayOfAnswers:
-    """Count the labelled answers of a version as champion, from `PredictionLog.labelled`.
+    """Return the labelled answers of a version as champion, from counts by `parts_of` the same arguments.
 
     Its answers as a canary are left out: they looked good, or it would not have been promoted. Groups are those of the
     baseline, at most `bins` of a numeric feature; without a baseline there are none. The version's `task` says which
     answers are wrong.
     """
-    import pyarrow.compute as pc
 
-    judged = rows.filter(pc.and_(pc.is_valid(rows["label"]), pc.is_valid(rows["prediction"])))
-    its = judged.filter(pc.and_(pc.equal(judged["version"], version), pc.equal(judged["role"], "champion")))
-    wrong = task.wrong(its["prediction"].to_numpy(), its["label"].to_numpy())
+    def judged(counted: "pa.Table") -> _Judged:
+        its = of_arm(counted, version, "champion")
+        return _Judged(its, its["n"].to_numpy(), task.wrong(its["prediction"].to_numpy(), its["label"].to_numpy()))
+
     groups = {}
     for name, reference in (baseline.features if baseline is not None else {}).items():
-        feature = feature_of(name, reference.bins)
-        if arrow_column(its, feature) is not None:
-            cells = reference.bins.index(column_of(its, feature))
-            groups[name] = _by_group(psi_groups(reference, bins)[cells], wrong)
+        its = counts.parts.get(_part(name, reference, bins))
+        if its is not None and (found := _groups(judged(its), name, reference, bins)) is not None:
+            groups[name] = found
+    hours = judged(counts.hours)
     return DayOfAnswers(
         version,
-        Answers(its.num_rows, int(wrong.sum())),
-        {name: found for part in slices_of(its, slices) for name, found in part.answers(wrong).items()},
+        Answers(int(hours.n.sum()), int(hours.n[hours.wrong].sum())),
+        {
+            name: answers
+            for its, names in sliced(counts, slices)
+            for name, answers in _by_slice(judged(its), names).items()
+        },
         groups,
-        _by_group(pc.hour(its["event_time"]).to_numpy(), wrong) if "event_time" in its.column_names else {},
+        _by_group(hours.rows["hour"].to_numpy(), hours),
     )
 
 
-def added_up(parts: Iterable[DayOfAnswers]) -> DayOfAnswers:
-    """Return the answers of a day, added up from its parts; at least one part is required."""
-    first, *others = parts
-    total = first
-    for part in others:
-        groups = {
-            name: _added(total.groups.get(name, {}), part.groups.get(name, {}))
-            for name in {**total.groups, **part.groups}
-        }
-        total = DayOfAnswers(
-            total.version,
-            total.overall.plus(part.overall),
-            _added(total.slices, part.slices),
-            groups,
-            _added(total.hours, part.hours),
-        )
-    return total
+def sliced(counts: AnswerCounts, slices: Iterable[str]) -> "Iterator[tuple[pa.Table, list[str]]]":
+    """Yield the counts by each attribute that the log has, with the names of the slices by it."""
+    wanted: defaultdict[str, list[str]] = defaultdict(list)
+    for name in slices:
+        wanted[name.partition("=")[0]].append(name)
+    for attribute, names in wanted.items():
+        if (its := counts.parts.get(ByValue(attribute))) is not None:
+            yield its, names
 
 
-def _added(one: Mapping[_Key, Answers], other: Mapping[_Key, Answers]) -> dict[_Key, Answers]:
-    nothing = Answers(0, 0)
-    return {key: one.get(key, nothing).plus(other.get(key, nothing)) for key in {**one, **other}}
+class _Judged(NamedTuple):
+    """Counts of answers, the number of each, and whether it is wrong."""
+
+    rows: "pa.Table"
+    n: Counts
+    wrong: npt.NDArray[np.bool_]
+
+
+def _by_slice(judged: _Judged, names: Iterable[str]) -> dict[str, Answers]:
+    found = {}
+    for part in slices_of(judged.rows, names):
+        for name, its in part.losses(judged.wrong.astype(np.float64), judged.n).items():
+            found[name] = Answers(int(its["rows"]), int(its["loss"]))
+    return found
+
+
+def _part(name: str, reference: Histogram, bins: int) -> Part:
+    if not isinstance(reference.bins, NumericBins):
+        return ByValue(name)
+    changes = _changes(reference, bins)
+    return ByInterval(name, tuple(reference.bins.edges[place] for place in changes))
+
+
+def _changes(reference: Histogram, bins: int) -> list[int]:
+    """Return the places of the edges of bins at which one group of the PSI ends and another begins."""
+    line = psi_groups(reference, bins)[MISSING + 1 :]
+    return list(np.flatnonzero(line[1:] != line[:-1]).tolist())
+
+
+def _groups(judged: _Judged, name: str, reference: Histogram, bins: int) -> dict[int, Answers] | None:
+    """Return the answers by group of the PSI; None if the log has no values of the feature's kind."""
+    groups = psi_groups(reference, bins)
+    if isinstance(reference.bins, NumericBins):
+        intervals = judged.rows[INTERVAL].fill_null(-1).to_numpy()
+        of_interval = groups[[MISSING + 1, *(place + 2 for place in _changes(reference, bins)), MISSING]]
+        return _by_group(of_interval[intervals], judged)
+    feature = feature_of(name, reference.bins)
+    if arrow_column(judged.rows, feature) is None:
+        return None
+    return _by_group(groups[reference.bins.index(column_of(judged.rows, feature))], judged)
 
 
 class SlicesOf(NamedTuple):
@@ -112,19 +147,14 @@ class SlicesOf(NamedTuple):
     names: tuple[str, ...]
     places: npt.NDArray[np.intp]
 
-    def answers(self, wrong: npt.NDArray[np.bool_]) -> dict[str, Answers]:
-        """Return how many rows are in each slice, and how many of them are wrong."""
-        rows, bad = (
-            np.bincount(places + 1, minlength=len(self.names) + 1)[1:].tolist()
-            for places in (self.places, self.places[wrong])
-        )
-        return {name: Answers(*counts) for name, *counts in zip(self.names, rows, bad, strict=True)}
+    def losses(self, losses: npt.NDArray[np.float64], n: Counts) -> dict[str, dict[str, float]]:
+        """Return the number of answers in each slice ("rows"), and the sum of their losses ("loss").
 
-    def losses(self, losses: npt.NDArray[np.float64]) -> dict[str, dict[str, float]]:
-        """Return the number of rows in each slice ("rows"), and the sum of their losses ("loss")."""
+        Each row is `n` answers.
+        """
         size, places = len(self.names) + 1, self.places + 1
-        rows = np.bincount(places, minlength=size)[1:].tolist()
-        lost = np.bincount(places, weights=losses, minlength=size)[1:].tolist()
+        rows = np.bincount(places, weights=n, minlength=size)[1:].astype(np.int64).tolist()
+        lost = np.bincount(places, weights=losses * n, minlength=size)[1:].tolist()
         return {name: {"rows": n, "loss": loss} for name, n, loss in zip(self.names, rows, lost, strict=True)}
 
 
@@ -145,6 +175,7 @@ def slices_of(rows: "pa.Table", slices: Iterable[str]) -> Iterator[SlicesOf]:
         yield SlicesOf(tuple(f"{attribute}={group}" for group in groups), places[codes])
 
 
-def _by_group(groups: Counts, wrong: npt.NDArray[np.bool_]) -> dict[int, Answers]:
-    rows, bad = np.bincount(groups), np.bincount(groups, weights=wrong)
+def _by_group(groups: Counts, judged: _Judged) -> dict[int, Answers]:
+    rows = np.bincount(groups, weights=judged.n)
+    bad = np.bincount(groups, weights=judged.n * judged.wrong)
     return {group: Answers(int(n), int(bad[group])) for group, n in enumerate(rows) if n}

@@ -2,11 +2,9 @@
 
 import logging
 import threading
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import date, datetime, timedelta
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -17,14 +15,20 @@ from mlops_dagster.errors import (
     MlopsError,
     PredictionNotFoundError,
 )
-from mlops_dagster.predictions.log.labelled import duckdb_with, with_labels
+from mlops_dagster.predictions.engine.embedded import EmbeddedEngine
+from mlops_dagster.predictions.engine.engine import Engine, Statement
+from mlops_dagster.predictions.log.answers import AnswerCounts, Part, answer_columns, count_answers, counted_parts
+from mlops_dagster.predictions.log.labelled import ROW_COLUMNS, Window, labelled
 from mlops_dagster.predictions.log.location import LogLocation
 from mlops_dagster.predictions.log.maintenance import maintaining
 from mlops_dagster.predictions.log.names import ERASURES_TABLE, LABELS_TABLE, predictions_table
+from mlops_dagster.predictions.log.places import PLACE_COLUMNS, count_places
+from mlops_dagster.predictions.log.sources import Sources, known_from
 from mlops_dagster.predictions.log.writer import LogWriter
 from mlops_dagster.predictions.records import ANSWERED, Role
 from mlops_dagster.predictions.spool.locking import shipping_lock
 from mlops_dagster.predictions.spool.spool import Spool
+from mlops_dagster.tasks import Calibration, Places
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -34,8 +38,17 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _ROWS_AT_ONCE = 50_000
-_LABELLED_AT_ONCE = 100_000  # about 200 MB, with the labels that are joined
 _ORDER = ("event_time", "process", "sequence")
+
+_IN_ORDER = "SELECT {columns}, label, known_at FROM labelled ORDER BY event_time, process, sequence"
+_LABELS_OF_ID = "SELECT request FROM labels WHERE model = ? AND id = ?"
+_COUNT_LABELLED = """
+SELECT count(*) AS n FROM (SELECT id, request FROM labels WHERE model = ? GROUP BY id, request) AS labelled
+"""
+_LABELS_BY_DAY = """
+SELECT CAST(event_time AS DATE) AS day, count(*) AS n FROM labels WHERE model = ? AND event_time >= ?
+GROUP BY CAST(event_time AS DATE)
+"""
 
 
 class _Answer(NamedTuple):
@@ -56,11 +69,19 @@ class _Answer(NamedTuple):
         return self.prediction is None, answered_at, self.process, self.sequence
 
 
+_ANSWERS_OF_ID = """
+SELECT request, event_time, received_at, latency_ms, prediction, process, sequence FROM rows
+WHERE id = ? AND array_contains(?, role)
+"""
+
+
 class PredictionLog:
     """A log of tables: `predictions/<model>`, by the date of the event, and `labels`, by the date each became known."""
 
-    def __init__(self, address: str | Path) -> None:
+    def __init__(self, address: str | Path, engine: Engine | None = None) -> None:
         self.place = LogLocation(address)
+        self._engine = engine or EmbeddedEngine()
+        self._sources = Sources(self.place)
         self.writer = LogWriter(self.place)
         self._shipping = threading.Lock()
 
@@ -148,28 +169,40 @@ class PredictionLog:
     def labelled(self, model: str, since: datetime, until: datetime, roles: Sequence[Role] = ANSWERED) -> "pa.Table":
         """Return the rows of `read` with `model`, their latest `label` and its time (`labelled_at`): null without one.
 
-        Of rows that share an id, the one that holds the id has the label.
+        Of rows that share an id, the one that holds the id has the label. All rows are in memory: see `answers`.
         """
-        import pyarrow.dataset as pads
+        import pyarrow as pa
 
-        rows = self.read(model, since, until, roles=roles)
-        made = pads.field("event_time")
-        with self.label_rows(since=in_utc(since)) as labels:
-            # Of all that came since then the join would hold a day's labels for each hour that is asked for.
-            its = labels.filter(made.is_null() | ((made >= in_utc(since)) & (made < in_utc(until))))
-            return with_labels(model, rows, its)
+        window = Window(model, since, until, roles)
+        with self.prediction_rows(model, **window.days) as dataset:
+            schema = dataset.schema
+        columns = {f"c{number}": name for number, name in enumerate(schema.names)}
+        then = _IN_ORDER.format(columns=", ".join(columns))
+        rows = self._sources.rows(window, {**ROW_COLUMNS, **{name: name for name in _ORDER}, **columns})
+        own = list(dict.fromkeys((*_ORDER, *columns, "label", "known_at")))
+        found = self._engine.run(labelled(window, rows, self._sources.labels(since), own, then))
+        ends = [pa.field("label", pa.string()), pa.field("labelled_at", schema.field("event_time").type)]
+        table = found.rename_columns([*schema.names, "label", "labelled_at"]).cast(pa.schema([*schema, *ends]))
+        return table.add_column(0, "model", pa.repeat(model, table.num_rows))
 
-    def labelled_pieces(
-        self, model: str, since: datetime, until: datetime, roles: Sequence[Role] = ANSWERED
-    ) -> "Iterator[pa.Table]":
-        """`labelled`, one stretch of time after the other: for more rows than should be in memory at once.
+    def answers(
+        self,
+        model: str,
+        since: datetime,
+        until: datetime,
+        parts: Iterable[Part] = (),
+        roles: Sequence[Role] = ANSWERED,
+    ) -> AnswerCounts:
+        """Count the rows of `labelled`, of which few are in memory at once. Raises StorageError."""
+        window = Window(model, since, until, roles)
+        found = counted_parts(self._sources.schema(model), parts)
+        rows = self._sources.rows(window, answer_columns(found))
+        return count_answers(self._engine, window, rows, self._sources.labels(since), found)
 
-        One table at least, if only an empty one.
-        """
-        pieces = max(-(-self.count_between(model, since, until, roles) // _LABELLED_AT_ONCE), 1)
-        starts = [since + (until - since) * number / pieces for number in range(pieces)]
-        for start, end in pairwise([*starts, until]):
-            yield self.labelled(model, start, end, roles)
+    def places(self, model: str, version: str, since: datetime, until: datetime, calibration: Calibration) -> Places:
+        """Count a version's answers as champion in each bracket of scores, labelled or not. Raises StorageError."""
+        window = Window(model, since, until, ("champion",))
+        return count_places(self._engine, window, self._sources.rows(window, PLACE_COLUMNS), version, calibration)
 
     def get(self, prediction_id: str, model: str | None = None) -> dict[str, object]:
         """Return the answered row of a prediction, with the columns of `labelled`. Raises PredictionNotFoundError.
@@ -187,24 +220,22 @@ class PredictionLog:
 
     def _holder(self, model: str, prediction_id: str) -> dict[str, object] | None:
         """Return the row of the model that holds an id, with its label; None if the model has no such id."""
-        import pyarrow.dataset as pads
-
-        its = pads.field("prediction_id") == prediction_id
-        answers = its & pads.field("role").isin(ANSWERED)
-        with self.prediction_rows(model) as dataset:
-            found = dataset.to_table(list(_Answer._fields), filter=answers).to_pylist()  # Arrow reads no other columns
+        names = {name: name for name in _Answer._fields} | {"id": "prediction_id", "role": "role"}
+        source = self._sources.predictions(model, names)
+        found = self._engine.run(
+            Statement(_ANSWERS_OF_ID, {"rows": source}, [prediction_id, list(ANSWERED)])
+        ).to_pylist()
         if not found:
             return None
         rows = [_Answer(**row) for row in found]
-        with self.label_rows(since=min(row.event_time for row in rows)) as dataset:
-            labels = dataset.to_table(filter=its & (pads.field("model") == model))
-        labelled = set(labels["request"].to_pylist())
-        holder = min(rows, key=lambda row: (row.request not in labelled, *row.precedence))
-        day = holder.event_time.date()
-        with self.prediction_rows(model, first=day, last=day) as dataset:
-            its_row = dataset.to_table(filter=answers & (pads.field("request") == holder.request))
-        row: dict[str, object] = with_labels(model, its_row, labels).to_pylist()[0]
-        return row
+        labels = self._sources.labels(min(row.event_time for row in rows))
+        labels_of_id = self._engine.run(Statement(_LABELS_OF_ID, {"labels": labels}, [model, prediction_id]))
+        requests = set(labels_of_id["request"].to_pylist())
+        holder = min(rows, key=lambda row: (row.request not in requests, *row.precedence))
+        at = holder.event_time
+        its: list[dict[str, object]] = self.labelled(model, at, at + timedelta(microseconds=1)).to_pylist()
+        key = prediction_id, holder.request
+        return next(row for row in its if (row["prediction_id"], row["request"]) == key)
 
     def count(self, model: str, roles: Sequence[Role] = ANSWERED) -> int:
         """Return how many rows the log holds: by default, one for every row that a client sent."""
@@ -222,30 +253,16 @@ class PredictionLog:
 
     def count_labelled(self, model: str) -> int:
         """Return how many predictions have a label."""
-        with self.label_rows() as labels, duckdb_with(labels) as connection:
-            found = connection.execute(
-                "SELECT count(DISTINCT (prediction_id, request)) FROM labels WHERE model = ?", [model]
-            ).fetchone()
-        return int(found[0]) if found else 0
+        found = self._engine.run(Statement(_COUNT_LABELLED, {"labels": self._sources.labels(None)}, [model]))
+        return int(found["n"][0].as_py())
 
     def label_counts(self, model: str, since: datetime) -> dict[date, int]:
         """Return how many labels the log has of the predictions of each day since `since`; every correction counts too.
 
         A report of a day is out of date when this number has changed since. Only two columns are read.
         """
-        import pyarrow as pa
-        import pyarrow.compute as pc
-        import pyarrow.dataset as pads
-
-        with self.label_rows(since=in_utc(since)) as labels:
-            if "event_time" not in labels.schema.names:  # written by an earlier release
-                return {}
-            chosen = (pads.field("model") == model) & (pads.field("event_time") >= in_utc(since))
-            days: Counter[date] = Counter()
-            for batch in labels.to_batches(columns=["event_time"], filter=chosen):
-                found = pc.value_counts(pc.cast(pc.floor_temporal(batch["event_time"], unit="day"), pa.date32()))
-                days.update({each["values"]: each["counts"] for each in found.to_pylist()})
-        return dict(days)
+        statement = Statement(_LABELS_BY_DAY, {"labels": self._sources.labels(since)}, [model, in_utc(since)])
+        return {row["day"]: row["n"] for row in self._engine.run(statement).to_pylist()}
 
     def models(self) -> list[str]:
         """Return every model that has a table."""
@@ -274,8 +291,6 @@ class PredictionLog:
         from mlops_dagster.predictions.log.delta import tables as delta
         from mlops_dagster.predictions.log.delta.errors import storage_errors
 
-        # No label is known before its prediction is made; one day more allows for inaccurate clocks.
-        first = None if since is None else since.date() - timedelta(days=1)
         at = self.place.table(LABELS_TABLE)
         with storage_errors("read", at):
-            yield delta.dataset(at, columns.LABELS, first=first)
+            yield delta.dataset(at, columns.LABELS, first=known_from(since))

@@ -234,8 +234,8 @@ def _decisions(plan: Plan, stores: Stores) -> dict[str, int]:
 
 
 def _performance(plan: Plan, stores: Stores) -> PerformanceReport:
-    pieces = stores.log.labelled_pieces(plan.model, plan.start, plan.until)
-    return performance(pieces, tasks={each.version: each.task for each in stores.registry.list(plan.model)})
+    counts = stores.log.answers(plan.model, plan.start, plan.until)
+    return performance(counts, tasks={each.version: each.task for each in stores.registry.list(plan.model)})
 
 
 def _gate(plan: Plan, stores: Stores) -> Least:

@@ -5,11 +5,10 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from itertools import chain
 
 from mlops_dagster.errors import MlopsError, StorageError
 from mlops_dagster.monitoring.policy import PerformancePolicy
-from mlops_dagster.predictions import SERVED, PredictionLog
+from mlops_dagster.predictions import SERVED, PredictionLog, of_arm
 from mlops_dagster.registry import ModelRegistry, ModelVersion
 from mlops_dagster.rollout.comparison.comparison import Comparison
 from mlops_dagster.rollout.comparison.same_rows import compare_on_log
@@ -89,17 +88,11 @@ def _windows(days: Sequence[date]) -> Iterator[tuple[datetime, datetime]]:
 
 
 def _headline(log: PredictionLog, champion: ModelVersion, since: datetime, days: Sequence[date]) -> Headline:
-    import pyarrow.compute as pc
-
     sums: Counter[tuple[str, ...]] = Counter()
     count = 0
-    windows = ((max(first, since), last) for first, last in _windows(days))
-    pieces = (log.labelled_pieces(champion.model, first, last, SERVED) for first, last in windows)
-    for rows in chain.from_iterable(pieces):
-        its = rows.filter(pc.equal(rows["version"], champion.version)).select(["label", "prediction"])
-        pairs = zip(its["label"].to_pylist(), its["prediction"].to_pylist(), strict=True)
-        known = [(label, prediction) for label, prediction in pairs if label and prediction]
-        if known:
-            sums.update(champion.task.sums(*zip(*known, strict=True)))
-            count += len(known)
+    for first, last in _windows(days):
+        its = of_arm(log.answers(champion.model, max(first, since), last, roles=SERVED).hours, champion.version)
+        if its.num_rows:
+            sums.update(champion.task.sums(*(its[name].to_pylist() for name in ("label", "prediction", "n"))))
+            count += sum(its["n"].to_pylist())
     return headline_of(champion.task, sums, count)

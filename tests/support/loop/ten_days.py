@@ -86,7 +86,7 @@ def deliver_late_labels(home: Path) -> None:
     """Label all answers of the late day, as the world was then."""
     stores = Stores(Settings(home=home), ReplayedClock(LABELS_COME), actor="test")
     start = days(LATE_DAY)
-    rows = [row for rows in stores.log.labelled_pieces(MODEL, start, start + DAY) for row in rows.to_pylist()]
+    rows = stores.log.read(MODEL, start, start + DAY).to_pylist()
     labels = [(row["prediction_id"], row["prediction"], LABELS_COME) for row in rows]
     stores.spool.feedback(labels, model=MODEL)
     stores.rollups.catch_up(stores.spool, lambda _model, _version: None)

@@ -17,6 +17,7 @@ from deltalake.exceptions import CommitFailedError, TableNotFoundError
 
 from mlops_dagster.clock import in_utc
 from mlops_dagster.errors import StorageError
+from mlops_dagster.predictions.engine.engine import DayFilter
 from mlops_dagster.predictions.log import location as place
 from mlops_dagster.predictions.log.delta import commits
 from mlops_dagster.predictions.log.delta.errors import storage_errors
@@ -185,9 +186,13 @@ def dataset(
     table = open_table(at)
     if table is None:
         return pads.dataset(schema.empty_table())
+    return rows_of(at, table, day_filters(first, last))
+
+
+def day_filters(first: date | None, last: date | None) -> list[DayFilter]:
+    """Return the conditions on the partitions of the days from `first` to `last`."""
     bounds = [("date", ">=", first), ("date", "<=", last)]
-    days = [(column, operator, day.isoformat()) for column, operator, day in bounds if day is not None]
-    return rows_of(at, table, days)
+    return [(column, operator, day.isoformat()) for column, operator, day in bounds if day is not None]
 
 
 def days_of(table: DeltaTable) -> list[date]:
@@ -195,7 +200,7 @@ def days_of(table: DeltaTable) -> list[date]:
     return sorted(set(pa.table(table.get_add_actions(flatten=True))["partition.date"].to_pylist()))
 
 
-def rows_of(at: TableAddress, table: DeltaTable, days: Sequence[tuple[str, str, str]] = ()) -> pads.Dataset:
+def rows_of(at: TableAddress, table: DeltaTable, days: Sequence[DayFilter] = ()) -> pads.Dataset:
     """Return the rows of this snapshot, of all its days or of those that the filters `days` allow.
 
     Arrow reads through its own file system: with deltalake's, which is Python, a thread of Arrow may still hold a file
