@@ -19,6 +19,7 @@ from mlops_dagster.loop.judging.catching_up import (
 from mlops_dagster.reports import ReportKind
 from mlops_dagster.stores import Stores
 
+_DAY: Final = timedelta(days=1)
 HORIZON: Final = LONGEST_CATCH_UP
 """A period that was over for so long is not asked for any more: reports, and the orchestrator's history, may go."""
 
@@ -62,7 +63,7 @@ def missing_reports(
     """Return the stretches to run now, or the reason why there is none.
 
     An asset whose model has no prediction yet is not made, nor are periods that a run is for, or that were over for 31
-    days.
+    days; a report on a day or a week is made for as long as its labels are awaited.
 
     Args:
         stores: the stores.
@@ -80,13 +81,18 @@ def missing_reports(
 
     starts = complete_periods(calendar.first, calendar.every, min(firsts.values()), calendar.until)
     names = [calendar.name(start) for start in starts]
-    settled = set(names[: bisect_right(starts, calendar.until - HORIZON - calendar.every)])
+
+    def over_for(length: timedelta) -> set[str]:
+        return set(names[: bisect_right(starts, calendar.until - length - calendar.every)])
 
     def made(asset: Asset) -> Collection[str]:
         model, kind = assets[asset]
         if kind is None:
-            return settled.union(made_of(asset))
-        return settled.union(map(calendar.name, stores.reports.made(kind, model, calendar.first, calendar.until)))
+            return over_for(HORIZON).union(made_of(asset))
+        reports = stores.reports.made(kind, model, calendar.first, calendar.until)
+        # Labels may still come to a day or a week that is older; its report is kept for longer than that.
+        awaited = timedelta(days=stores.settings.label_days) if calendar.every >= _DAY else HORIZON
+        return over_for(max(HORIZON, awaited)).union(map(calendar.name, reports))
 
     being_made = set(tried(under_way, names))
     asked = plan(
