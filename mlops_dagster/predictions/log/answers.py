@@ -71,6 +71,7 @@ FROM (
     FROM labelled WHERE version <> ''
 ) AS cells
 GROUP BY GROUPING SETS ((version, role, status, slot), (version, role, prediction, label, h){sets})
+ORDER BY part, version, role, status, slot, prediction, label, h{order}
 """
 
 
@@ -140,6 +141,7 @@ def _statement(window: Window, rows: Source, labels: Source, parts: list[Counted
         names="".join(f"{name}, " for alias in aliases for name in alias),
         values="".join(values),
         numbers=" ".join(f"WHEN grouping({alias[0]}) = 0 THEN {n}" for n, alias in enumerate(aliases, start=2)),
+        order="".join(f", {name}" for alias in aliases for name in alias),
         sets="".join(f", ({', '.join((*_KEYS, *alias))})" for alias in aliases),
     )
     return labelled(window, rows, labels, [*columns, "label"], text)
