@@ -57,7 +57,8 @@ def run(settings: Settings) -> None:
         )
     check_log_address(settings.log)
     make_writable(settings.home)
-    TokenStore(settings).copy_before_start()
+    with contextlib.closing(TokenStore(settings)) as tokens:  # closed: a connection must not outlive a fork
+        tokens.copy_before_start()
     Access(settings, settings.host)
     if settings.channels is not None:
         check_channels(settings.channels, settings.database)
