@@ -86,7 +86,7 @@ class LabelEntry(TypedDict):
     correction: bool
     actor: str | None
     arms: list[Arm]
-    event_time: NotRequired[int]  # of the prediction; earlier releases did not write it
+    event_time: int  # of the prediction
 
 
 class LateEntry(TypedDict):

@@ -62,7 +62,7 @@ LABELS = pa.schema(
         ("correction", pa.bool_()),
         ("actor", pa.string()),
         ("number", pa.int64()),  # the order in which labels came
-        ("event_time", _TIME),  # of the prediction; null where an earlier release wrote the row
+        ("event_time", _TIME),  # of the prediction
         ("date", pa.date32()),
     ]
 )

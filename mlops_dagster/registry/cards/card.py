@@ -13,7 +13,7 @@ from mlops_dagster.tasks import DEFAULT_KIND, Task, task_of_kind
 
 
 def _several(audits: object) -> object:
-    """Return the audits as a tuple: cards of earlier versions hold one audit, or null."""
+    """Return the audits as a tuple; who writes a card may give one audit, or null."""
     if audits is None:
         return ()
     return (audits,) if isinstance(audits, FairnessAudit | dict) else audits

@@ -102,15 +102,14 @@ def deployment_row(deployment: Deployment) -> dict[str, object]:
 
 def deployment_of(row: Record) -> Deployment:
     """Return the deployment of a row; raises UnreadableError."""
-    guard, on_hold = row.get("guard"), row.get("on_hold")  # rows written before these columns existed lack them
     with reading_row(f"the deployment of {row['model']}", _RESTORE):
         return Deployment(
             **{
                 **row,
                 "shadows": tuple(json.loads(row["shadows"])),
                 "updated_at": parse_time(row["updated_at"]),
-                "guard": GuardPolicy() if guard is None else _guard(guard),
-                "on_hold": None if on_hold is None else Hold(**json.loads(on_hold)),
+                "guard": _guard(row["guard"]),
+                "on_hold": row["on_hold"] and Hold(**json.loads(row["on_hold"])),
             }
         )
 
