@@ -63,7 +63,7 @@ def client(s3_server: str) -> "S3Client":
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
     (tmp_path / "model").mkdir()
-    (tmp_path / "model" / "model.onnx").write_bytes(os.urandom(100_000))
+    (tmp_path / "model" / "model.onnx").write_bytes(bytes(range(256)) * 400)
     (tmp_path / "model" / "vocabulary").write_text("a b c")
     return tmp_path / "model"
 

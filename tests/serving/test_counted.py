@@ -94,7 +94,7 @@ def test_the_registrys_absence_and_an_untold_fuse_are_numbers(tmp_path: Path, mo
         raise StorageError("away")
 
     with monkeypatch.context() as patched:
-        patched.setattr(type(stores.registry), "models", away)
+        patched.setattr(type(stores.registry), "follow_deployments", away)
         for seconds in (0, 60):
             with pytest.raises(StorageError):
                 deployments.refresh()

@@ -1,12 +1,13 @@
 """What is wrong with one model is told, and stops no other."""
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from mlops_dagster.errors import CorruptedError, InvalidInputError
-from mlops_dagster.registry.registry import ModelRegistry
+from mlops_dagster.errors import CorruptedError, InvalidInputError, UnreadableError
 from mlops_dagster.serving.deployed.deployments import Deployments
 from mlops_dagster.serving.deployed.fuse import Fuse
 from mlops_dagster.serving.deployed.loader import Loader
@@ -21,23 +22,17 @@ from mlops_dagster.stores import Stores
 from tests.support.predictions.records import a_record
 
 
-def test_a_deployment_that_cannot_be_read_keeps_no_other_from_coming_into_force(tmp_path: Path, monkeypatch) -> None:
+def test_a_deployment_that_cannot_be_read_keeps_no_other_from_coming_into_force(tmp_path: Path) -> None:
     stores = Stores(Settings(home=tmp_path / "home"), actor="test")
     (tmp_path / "model.onnx").write_text("weights")
     for model in ("a-broken", "sound"):
         stores.registry.register(model, tmp_path / "model.onnx")
-    read = ModelRegistry.deployment
-
-    def breaks(registry: ModelRegistry, model: str):
-        if model == "a-broken":
-            raise CorruptedError("its row cannot be read")
-        return read(registry, model)
-
-    monkeypatch.setattr(ModelRegistry, "deployment", breaks)
+    with closing(sqlite3.connect(tmp_path / "home" / "mlops.sqlite")) as database, database:
+        database.execute("UPDATE deployments SET guard = '{' WHERE model = 'a-broken'")
     last_known, telemetry = RegistryCache(stores.settings.last_known_path), Telemetry("test")
     loader = Loader(stores, last_known, telemetry, Marks(None))
     deployments = Deployments("test", stores, last_known, loader, telemetry)
-    with pytest.raises(CorruptedError, match="its row"):
+    with pytest.raises(UnreadableError, match="the deployment of a-broken cannot be read"):
         deployments.refresh()
     assert deployments.models() == ["sound"]
 

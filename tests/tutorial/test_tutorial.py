@@ -92,6 +92,7 @@ def test_the_champion_is_rolled_back(project: Path, monkeypatch: pytest.MonkeyPa
         ("add-a-model.md", "Creating defs"),
         ("own-suite.md", "expectations of income"),
         ("erase-a-person.md", "erased 0 predictions"),
+        ("retention.md", "minute_counts"),
         ("upgrade.md", "files in ../backup"),
     ],
 )
