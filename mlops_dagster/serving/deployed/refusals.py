@@ -42,7 +42,8 @@ class Reporter:
     def refused(self, model: str, version: str, error: TrialFailedError) -> None:
         """Take out a version that failed its trial or killed workers; do nothing while the registry is away."""
         try:
-            entry, deployment = self._stores.registry.get(model, version), self._stores.registry.deployment(model)
+            # In this order: of a version that another worker takes out in between, the entry says so.
+            deployment, entry = self._stores.registry.deployment(model), self._stores.registry.get(model, version)
             done = self._take_out(entry, deployment, error)
             self._alert(entry, deployment, error.message, done)
             self._told.add((model, version))
@@ -95,6 +96,8 @@ class Reporter:
                 registry.rollback(model, reason=reason, to=resort, bad=version)
                 return gone
         except TransitionError as changed:
+            if registry.get(model, version).rolled_back:
+                return gone
             logger.warning("%s %s has changed its stage meanwhile: %s", model, version, changed)
         registry.note_not_loaded(model, version, why=error.message)
         if version == deployment.champion and deployment.previous is not None:
