@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mlops_dagster.alerting import Rule, Severity
-from mlops_dagster.components.jobs.old_runs import delete_old_runs
+from mlops_dagster.defs.old_runs import delete_old_runs
 from mlops_dagster.loop.judging.findings import DRIFT, LABELS, VALIDATION, HourOfDrift, ValidatedHour, WeekOfLabels
 from mlops_dagster.loop.retention.apply import apply_retention
 from mlops_dagster.predictions.log.delta import tables as delta

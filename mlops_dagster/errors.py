@@ -1,8 +1,7 @@
 """Every error of the project, in one tree.
 
-Where a builtin error fits a class (LookupError, ValueError ...), the class derives from it too, so callers may catch
-either. Each class has a stable `code` that CLI, HTTP answers and tests use: its name in snake case, without "Error",
-unless it says otherwise. A message says what was wrong, with what value, and what to do.
+A class derives from a builtin error too where one fits, so callers may catch either. Each class has a stable `code` for
+CLI, HTTP answers and tests: its name in snake case, without "Error". Messages say what was wrong, and what to do.
 """
 
 import re
@@ -292,10 +291,8 @@ class TryLaterError(MlopsError):
 
     code = "channel_later"
 
-    def __init__(
-        self, message: str, *, after: timedelta | None = None, taken: bool = False, channel: bool = False
-    ) -> None:
-        super().__init__(message)
+    def __init__(self, why: str, *, after: timedelta | None = None, taken: bool = False, channel: bool = False) -> None:
+        super().__init__(why)
         self.after, self.taken, self.channel = after, taken, channel
 
 

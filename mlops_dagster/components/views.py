@@ -6,19 +6,9 @@ from typing import Any
 import dagster as dg
 
 from mlops_dagster.links.dagster import prefix_of
+from mlops_dagster.loop.shown import entries as kinds
 from mlops_dagster.loop.shown.checks import CheckResult
-from mlops_dagster.loop.shown.entries import (
-    AssetLink,
-    Cell,
-    Data,
-    Entries,
-    FileLink,
-    Markdown,
-    PageLink,
-    RunLink,
-    Table,
-    in_order,
-)
+from mlops_dagster.loop.shown.entries import Cell, Entries, in_order
 
 
 def shown(entries: Entries) -> dict[str, Any]:
@@ -39,19 +29,19 @@ def check_result(check: str, found: CheckResult) -> dg.AssetCheckResult:
 
 def _value(entry: object) -> object:
     match entry:
-        case Table():
+        case kinds.Table():
             return _table(entry.shown())
-        case Markdown(text):
+        case kinds.Markdown(text):
             return dg.MetadataValue.md(text)
-        case FileLink(place, opens):  # browsers open no local file: its path is there to copy
+        case kinds.FileLink(place, opens):  # browsers open no local file: its path is there to copy
             return dg.MetadataValue.url(place) if opens and "://" in place else dg.MetadataValue.path(place)
-        case AssetLink(model, asset):
+        case kinds.AssetLink(model, asset):
             return dg.MetadataValue.asset(dg.AssetKey([prefix_of(model), asset]))
-        case PageLink(address):
+        case kinds.PageLink(address):
             return dg.MetadataValue.url(address)
-        case RunLink(run):
+        case kinds.RunLink(run):
             return dg.MetadataValue.dagster_run(run)
-        case Data(value):
+        case kinds.Data(value):
             return dg.MetadataValue.json(value)  # type: ignore[arg-type]  # our entries have what JSON can hold
         case _:
             return entry

@@ -5,7 +5,7 @@ from datetime import timedelta
 import dagster as dg
 
 from mlops_dagster.components import Platform
-from mlops_dagster.components.jobs.old_runs import delete_old_runs
+from mlops_dagster.defs.old_runs import delete_old_runs
 from mlops_dagster.loop.retention.apply import apply_retention
 from mlops_dagster.loop.shown.fleet import JOBS, OPS
 

@@ -8,9 +8,9 @@ from mlops_dagster.predictions.erasure.expire import expire
 from mlops_dagster.predictions.labels.feedback import Feedback, Taken
 from mlops_dagster.predictions.labels.inbox import LabelInbox
 from mlops_dagster.predictions.labels.outbox import LabelOutbox
-from mlops_dagster.predictions.log.answers import INTERVAL, AnswerCounts, ByInterval, ByValue, Part, of_arm
 from mlops_dagster.predictions.log.log import PredictionLog
 from mlops_dagster.predictions.log.repair import Doubled, find_doubled, repair
+from mlops_dagster.predictions.log.statements.answers import INTERVAL, AnswerCounts, ByInterval, ByValue, Part, of_arm
 from mlops_dagster.predictions.records import (
     ANSWERED,
     SERVED,

@@ -16,9 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlops_dagster.clock import ReplayedClock
-from mlops_dagster.components.jobs.old_runs import delete_old_runs
 from mlops_dagster.components.jobs.reports import reports_defs
 from mlops_dagster.components.partitions import CADENCE, HOURLY, RANGE_END, RANGE_START
+from mlops_dagster.defs.old_runs import delete_old_runs
 from mlops_dagster.loop.judging.catching_up import LONGEST_RUN, Stretch, due, stretches
 from mlops_dagster.settings import Settings
 from mlops_dagster.stores import Stores

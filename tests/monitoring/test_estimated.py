@@ -14,8 +14,8 @@ from mlops_dagster.monitoring import ConceptPolicy, estimated_performance
 from mlops_dagster.monitoring.concept.estimated import estimate
 from mlops_dagster.predictions.engine.embedded import EmbeddedEngine
 from mlops_dagster.predictions.engine.engine import Source
-from mlops_dagster.predictions.log.labelled import Window
-from mlops_dagster.predictions.log.places import PLACE_COLUMNS, count_places
+from mlops_dagster.predictions.log.statements.labelled import Window
+from mlops_dagster.predictions.log.statements.places import PLACE_COLUMNS, count_places
 from mlops_dagster.registry.entities.baseline import Baseline
 from mlops_dagster.statistics import CategoricalBins, Histogram
 from mlops_dagster.tasks.calibration import Calibration

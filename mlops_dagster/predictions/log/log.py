@@ -17,13 +17,19 @@ from mlops_dagster.errors import (
 )
 from mlops_dagster.predictions.engine.embedded import EmbeddedEngine
 from mlops_dagster.predictions.engine.engine import Engine, Statement
-from mlops_dagster.predictions.log.answers import AnswerCounts, Part, answer_columns, count_answers, counted_parts
-from mlops_dagster.predictions.log.labelled import ROW_COLUMNS, Window, labelled
 from mlops_dagster.predictions.log.location import LogLocation
 from mlops_dagster.predictions.log.maintenance import maintaining
 from mlops_dagster.predictions.log.names import ERASURES_TABLE, LABELS_TABLE, predictions_table
-from mlops_dagster.predictions.log.places import PLACE_COLUMNS, count_places
-from mlops_dagster.predictions.log.sources import Sources, known_from
+from mlops_dagster.predictions.log.statements.answers import (
+    AnswerCounts,
+    Part,
+    answer_columns,
+    count_answers,
+    counted_parts,
+)
+from mlops_dagster.predictions.log.statements.labelled import ROW_COLUMNS, Window, labelled
+from mlops_dagster.predictions.log.statements.places import PLACE_COLUMNS, count_places
+from mlops_dagster.predictions.log.statements.sources import Sources, known_from
 from mlops_dagster.predictions.log.writer import LogWriter
 from mlops_dagster.predictions.records import ANSWERED, Role
 from mlops_dagster.predictions.spool.locking import shipping_lock

@@ -277,10 +277,7 @@ class Spool:
         return freed
 
     def forget(self, model: str, predictions: Iterable[tuple[str, str]]) -> None:
-        """Stop awaiting labels of these predictions of a model: a label that comes later is of an unknown prediction.
-
-        Each is given as (id, request): other requests that repeat the id are not affected.
-        """
+        """Stop awaiting labels of these predictions of a model, each as (id, request); other requests keep theirs."""
         self.index()
         self.awaiting.forget(model, predictions)
 

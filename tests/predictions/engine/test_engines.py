@@ -18,7 +18,7 @@ from mlops_dagster.errors import CorruptedError, InvalidInputError, StorageError
 from mlops_dagster.predictions import INTERVAL, ByInterval, ByValue, PredictionLog, Spool, open_engine
 from mlops_dagster.predictions.engine.embedded import EmbeddedEngine
 from mlops_dagster.predictions.engine.engine import Engine, Source, Statement
-from mlops_dagster.predictions.log.latencies import Quantiles
+from mlops_dagster.predictions.log.statements.latencies import Quantiles
 from mlops_dagster.tasks.calibration import Bracket, Calibration
 from tests.support.predictions.answers import counted
 from tests.support.predictions.records import MARCH, a_record

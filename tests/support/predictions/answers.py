@@ -10,8 +10,8 @@ from mlops_dagster.predictions import INTERVAL, AnswerCounts, ByInterval, Part
 from mlops_dagster.predictions.engine.embedded import EmbeddedEngine
 from mlops_dagster.predictions.engine.engine import Engine, Source
 from mlops_dagster.predictions.log import columns
-from mlops_dagster.predictions.log.answers import answer_columns, count_answers, counted_parts
-from mlops_dagster.predictions.log.labelled import LABEL_COLUMNS, Window
+from mlops_dagster.predictions.log.statements.answers import answer_columns, count_answers, counted_parts
+from mlops_dagster.predictions.log.statements.labelled import LABEL_COLUMNS, Window
 from tests.support.predictions.records import MARCH
 
 WINDOW = Window("flights", MARCH, MARCH + timedelta(days=1), ("champion", "canary", "paired", "shadow", "none"))

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from mlops_dagster.clock import in_utc
 from mlops_dagster.predictions.engine.engine import Source, Stored
-from mlops_dagster.predictions.log.labelled import LABEL_COLUMNS, Window
 from mlops_dagster.predictions.log.location import LogLocation
 from mlops_dagster.predictions.log.names import LABELS_TABLE, predictions_table
+from mlops_dagster.predictions.log.statements.labelled import LABEL_COLUMNS, Window
 
 if TYPE_CHECKING:
     import pyarrow as pa

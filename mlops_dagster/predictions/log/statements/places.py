@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Final
 
 from mlops_dagster.clock import in_utc
 from mlops_dagster.predictions.engine.engine import Engine, Source, Statement
-from mlops_dagster.predictions.log.labelled import Window
+from mlops_dagster.predictions.log.statements.labelled import Window
 from mlops_dagster.tasks import Calibration, Places
 
 if TYPE_CHECKING:

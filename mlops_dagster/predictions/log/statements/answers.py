@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from mlops_dagster.predictions.engine.engine import Engine, Source, Statement
-from mlops_dagster.predictions.log.labelled import ROW_COLUMNS, Window, labelled
-from mlops_dagster.predictions.log.latencies import LOWEST_SLOT, SLOTS, Quantiles, latency_quantiles
+from mlops_dagster.predictions.log.statements.labelled import ROW_COLUMNS, Window, labelled
+from mlops_dagster.predictions.log.statements.latencies import LOWEST_SLOT, SLOTS, Quantiles, latency_quantiles
 
 if TYPE_CHECKING:
     import pyarrow as pa
