@@ -79,6 +79,7 @@ def postgresql_server() -> Iterator[str]:
 def postgresql(postgresql_server: str) -> Iterator[str]:
     """The URL of an empty schema, which is gone afterwards."""
     from sqlalchemy import create_engine, make_url, text
+    from sqlalchemy.exc import OperationalError
 
     name = f"test_{next(_numbers)}"
     address = make_url(postgresql_server).set(drivername="postgresql+psycopg")
@@ -87,8 +88,14 @@ def postgresql(postgresql_server: str) -> Iterator[str]:
         connection.execute(text(f"CREATE SCHEMA {name}"))
     url = make_url(postgresql_server).update_query_dict({"options": f"-csearch_path={name}"})
     yield url.render_as_string(hide_password=False)
-    with server.connect() as connection:
-        connection.execute(text(f"DROP SCHEMA {name} CASCADE"))
+    for left in reversed(range(5)):
+        try:
+            with server.connect() as connection:
+                connection.execute(text(f"DROP SCHEMA {name} CASCADE"))
+            break
+        except OperationalError:  # a deadlock with the last statement of a process that was killed
+            if not left:
+                raise
     server.dispose()
 
 

@@ -17,7 +17,7 @@ from tests.support.components.orchestrated import PROJECT, Orchestrator, dagster
 from tests.support.components.reaction import MODEL, register
 from tests.support.serving.data_plane import eventually
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(450)
 
 DEFS = "live/defs/model/defs.yaml"
 FILES = {
@@ -69,7 +69,7 @@ def test_it_comes_again_and_somebody_is_told(tmp_path: Path, capsys: pytest.Capt
     (tmp_path / "project").mkdir()
     with dagster_dev(tmp_path / "project", stores.settings.home, FILES) as orchestrator:
         told("dagster dev is up")
-        eventually(victim.exists, seconds=90)
+        eventually(victim.exists, seconds=180)
         told("the retraining runs")
         os.kill(int(victim.read_text()), signal.SIGKILL)
         again = eventually(lambda: ended(orchestrator), seconds=60)
