@@ -80,7 +80,7 @@ def test_without_its_database_it_serves_what_was_known_last_and_the_fuse_still_t
 
         with load_on(MODEL, lambda: server.address["port"], pause=0.01) as load:
             load.wait_for(100)
-            eventually(lambda: "takes no more traffic" in server.log.read_text(), seconds=20)  # it hangs for longer
+            eventually(lambda: "takes no more traffic" in server.log.read_text(), seconds=20)
             time.sleep(1.5)  # the other worker has found out by now
             failed = load.refused.copy()
             load.wait_for(100)
@@ -120,10 +120,12 @@ def test_a_database_that_hangs_holds_up_neither_answers_nor_the_fuse(
     server = ForkedServer(stores.settings.home, MLOPS_DATABASE_URL=behind(proxy, postgresql), MLOPS_DRAIN_SECONDS="0")
     try:
         server.wait_in_force(stores, MODEL)
+        server.infer(MODEL)
+        eventually(lambda: stores.local_rollups.first_at(MODEL))  # the housekeeper has begun
         proxy.hang()
         with load_on(MODEL, lambda: server.address["port"], pause=0.01) as load:
             load.wait_for(100)
-            eventually(lambda: "takes no more traffic" in server.log.read_text(), seconds=5)
+            eventually(lambda: "takes no more traffic" in server.log.read_text(), seconds=20)  # it hangs for longer
             time.sleep(0.1)
             failed = load.refused.copy()
             load.wait_for(100)
