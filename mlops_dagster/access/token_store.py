@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import Column, Engine, MetaData, Row, String, Table, Text, select, update
@@ -49,7 +50,6 @@ class TokenStore:
     def __init__(self, settings: "Settings") -> None:
         self._engine = open_database(settings.database)
         self._copy = TokenFile(settings.tokens_path)
-        self._migrated = False
 
     def list(self) -> Sequence[Token] | None:
         """Return the tokens that were not revoked, by their times; None if no token was ever made."""
@@ -131,11 +131,9 @@ class TokenStore:
         """Close the connections to the database."""
         self._engine.dispose()
 
-    @property
+    @cached_property
     def _database(self) -> Engine:
-        if not self._migrated:
-            migrate(self._engine)
-            self._migrated = True
+        migrate(self._engine)
         return self._engine
 
 
